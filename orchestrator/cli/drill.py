@@ -114,16 +114,18 @@ def cancel(drill: str, /, *, speaker: Speaker = NOBODY) -> int:
 
 @app.command(name="list")
 def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -> int:
-    """List the drills that were made, the oldest first.
+    """List the drills that were made, the oldest first, and the latest scheduled ones that were missed.
 
     Parameters
     ----------
     clients
         Only these clients, or services (client/name).
     """
+    from orchestrator.cli.drill_due import missed_lines
     from orchestrator.cli.status import columns
     from orchestrator.cli.workspace import find_workspace, subject_named
     from orchestrator.core.state.decided import covers
+    from orchestrator.drills.outlook import LATEST, missed
     from orchestrator.reports.drills import drills, list_lines
     from orchestrator.reports.reader import reading_all
     from orchestrator.reports.text import show
@@ -131,15 +133,25 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     with reading_all(find_workspace(workspace)) as journal:
         model, unwatched_s = journal.state.model, journal.unwatched_s(time.time())
         wanted = [subject_named(x, model.services) for x in clients] if model is not None else []
+
+        def wants(name: str) -> bool:
+            return not wanted or any(covers(x, name) for x in wanted)
+
         found = drills(
             journal.state.decided,
             journal.state.clock,
-            lambda name: not wanted or any(covers(x, name) for x in wanted),
+            wants,
+        )
+        late = missed(
+            (x, plan)
+            for x, plan in journal.state.missed
+            if not wanted or plan.client in wanted or any(wants(y.service) for y in plan.of)
         )
     if as_json:
-        sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
+        told_ = {"drills": [asdict(x) for x in found], "missed": [asdict(x) for x in late[:LATEST]]}
+        sys.stdout.write(json.dumps(told_, indent=2) + "\n")
     else:
-        show(list_lines(found, _time, columns(), unwatched_s, ", ".join(wanted)))
+        show([*list_lines(found, columns(), unwatched_s, ", ".join(wanted)), *missed_lines(late, columns())])
     return 0
 
 
@@ -166,12 +178,5 @@ def show_(drill: str, /, *, as_json: AsJson = False, workspace: Workspace = None
     if as_json:
         sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
     else:
-        show(one_lines(one, _time, columns(), unwatched_s))
+        show(one_lines(one, columns(), unwatched_s))
     return 0 if one.ok is not False else 1
-
-
-def _time(wall: float) -> str:
-    """In the time zone of whoever reads it."""
-    from datetime import datetime
-
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

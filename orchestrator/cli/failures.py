@@ -7,11 +7,16 @@ written to a file; the user sees its first line and the file's name.
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import READER_GONE, written
+
+if TYPE_CHECKING:
+    from cyclopts.exceptions import CycloptsError
 
 DONE, FAILED, WRONG, REFUSED = 0, 1, 2, 3
 
@@ -65,6 +70,20 @@ def explain(error: BaseException) -> int:
         return FAILED
     _say(f"unexpected: {type(error).__name__}: {error}".partition("\n")[0], f"The traceback is in {_kept(error)}")
     return FAILED
+
+
+def misread(error: CycloptsError) -> int:
+    """Tell the user which word of the command line is none, and where the right ones stand; the exit code."""
+    error.verbose = False
+    chain = " ".join(("bascule", *(error.command_chain or ())))
+    what = str(error).partition(" Available commands")[0].rstrip(".")
+    if type(error).__name__ == "UnusedCliTokensError" and error.unused_tokens:
+        what = f"{' '.join(error.unused_tokens)}: {chain} takes no such word"
+    elif (lacking := re.fullmatch(r"Command .* parameter (\S+) requires an argument", what)) is not None:
+        name = lacking[1]
+        what = f"{name} needs a value" if name in (error.root_input_tokens or ()) else f"{name} is missing"
+    _say(what[:1].lower() + what[1:] if what[1:2].islower() else what, f"{chain} --help says what it takes")
+    return WRONG
 
 
 def known(error: BaseException) -> int | None:

@@ -64,9 +64,11 @@ def main(argv: list[str] | None = None) -> None:
     opened()
     with shown():
         try:
-            code: str | int | None = app(argv, exit_on_error=False)
-        except CycloptsError:
-            code = 2  # cyclopts has said what is wrong
+            code: str | int | None = app(argv, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            from orchestrator.cli.failures import misread
+
+            code = misread(error)
         except SystemExit as ended:
             code = ended.code
         except (Exception, KeyboardInterrupt) as error:

@@ -77,7 +77,7 @@ def status_of(journal: Reader[State]) -> StatusNow:
 
     wall = time.time()
     state = journal.state
-    return status_now(state.decided, state.model, journal.now(wall), wall, _live(journal, wall))
+    return status_now(state.decided, state.model, journal.now(wall), wall, _live(journal, wall), state.clock.wall)
 
 
 def _live(journal: Reader[State], wall: float) -> Live:

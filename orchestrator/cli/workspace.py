@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from orchestrator.core.model import Model
-    from orchestrator.reports.reader import Reader
+    from orchestrator.reports.reader import Reader, StateT
     from orchestrator.reports.stories import State
 
 
@@ -107,7 +107,7 @@ def clients_named(named: Iterable[str], model: Model, also: Iterable[str] = ()) 
     return {client_named(x, known) for x in named} or known
 
 
-def model_in_force(journal: Reader[State]) -> Model:
+def model_in_force(journal: Reader[StateT]) -> Model:
     """The configuration at the journal's end. Raises CallWrong."""
     if journal.state.model is None:
         raise CallWrong("no configuration was ever in force here", "Start a daemon: bascule daemon")

@@ -28,6 +28,7 @@ _WANTED = {
     "float_type": "a number",
     "float_parsing": "a number",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",

@@ -443,7 +443,7 @@ class Reason(StrEnum):
     IN_INCIDENT = (
         "in an incident",
         Part.REFUSAL,
-        "the service has an open incident",
+        "an incident is open, and comes first",
         Against.PERSON,
         "going back although the service is not recovered",
     )

@@ -116,13 +116,17 @@ class DrillHeldUp:
 
 @dataclass(frozen=True, slots=True)
 class DrillMissed:
-    """A scheduled drill did not begin in its time, and does not begin any more."""
+    """A scheduled drill did not begin in its time, and does not begin any more.
+
+    `services`: those of which its schedule could have drilled one; empty: of a version that did not say.
+    """
 
     at: float
     schedule: str
     occurrence: str
     reason: Reason
     evidence: str
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
 from orchestrator.demo.acts import Played
 from orchestrator.demo.stage import Stage
-from orchestrator.reports.text import Part, line, precise, show, value_of
+from orchestrator.reports.text import SIGN, Part, bounded, line, precise, show, value_of
 
 MARKS = {r.StepState.DONE: ("✓", "green"), r.StepState.FAILED: ("✗", "bold red"), r.StepState.SKIPPED: ("–", "dim")}
 
@@ -106,7 +106,8 @@ def act_lines(played: Played) -> None:
         if step.took_s is None:
             continue
         left = show_duration(step.budget_left_s) if step.budget_left_s is not None else ""
-        text = f"{step.step:<12} {precise(step.took_s):>7}  {step.share or 0.0:>6.1%} of the RTO, {left} left"
+        took = bounded(precise(step.took_s), step.at_most, SIGN)
+        text = f"{step.step:<12} {took:>7}  {step.share or 0.0:>6.1%} of the RTO, {left} left"
         show([line(Part("  step     ", "bold"), text)], out)
     if played.user is not None:
         show([line(Part("  end user ", "bold"), _user_text(played, a.rpo_s))], out)

@@ -226,8 +226,8 @@ class Examination:
             return
         if not self._given:
             self.notes.append(
-                "compared with no head kept elsewhere: that its end was cut off, or that somebody wrote a whole chain"
-                " anew from some entry on, could not be seen (`bascule journal head`, `journal: {anchor: …}`)"
+                "compared with no head kept elsewhere: a journal that was cut off, or written anew from some entry on,"
+                " looks the same. To keep a head elsewhere: `bascule journal head`, `journal: {anchor: …}`"
             )
             return
         if len(self._fits) < self._given or compared < last.seq:

@@ -36,7 +36,7 @@ from orchestrator.reports.shape import (
 )
 from orchestrator.reports.status_parts import NOT_MADE
 from orchestrator.reports.story import RunStory, Story
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import bounded, precise
 
 __all__ = ["Account", "account"]
 
@@ -142,7 +142,11 @@ def _outages(story: Story, zero: float, now: float) -> Iterator[OutageLine]:
         first, ended = episode.opened.first_bad_at, episode.ended
         until = ended.recovered_at if ended else now
         yield OutageLine(
-            first - zero, until - zero if ended else None, max(0.0, until - first), ended.reason.value if ended else ""
+            first - zero,
+            until - zero if ended else None,
+            max(0.0, until - first),
+            ended.reason.value if ended else "",
+            ended is not None and ended.perhaps_s > 0.0,
         )
 
 
@@ -192,9 +196,9 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     several = ""
     if len(outages) > 1:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
-        each = ", ".join(precise(x.seconds) for x in outages)
-        bound = "at most " if any(claims.unseen_before(story)[1:]) else ""
-        several = f", of {len(outages)} outages ({each}); it worked for {bound}{precise(worked_s)} in between"
+        each = ", ".join(bounded(precise(x.seconds), x.at_most) for x in outages)
+        worked = bounded(precise(worked_s), any(claims.unseen_before(story)[1:]))
+        several = f", of {len(outages)} outages ({each}); it worked for {worked} in between"
     ends = [e.ended for e in story.episodes if e.ended is not None]
     unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)
     doubted_s = sum(e.doubted_s for e in ends)
@@ -287,6 +291,7 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     tasks=tuple(_task(x, begun - zero) for x in step.tasks) if begun is not None else (),
                     looks=tuple(_look(x) for x in step.looks),
                     unguarded=step.unguarded,
+                    at_most=any(isinstance(x, r.StepLeftUnseen) for x in step.looks) and begun is not None,
                 )
             )
     return lines

@@ -12,7 +12,7 @@ from orchestrator.core import records as r
 from orchestrator.reports import claims
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Story
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import value_of
 
 
 def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
@@ -29,8 +29,7 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
     if worst is not None and not missed:
         for run, figure in zip(told, found, strict=True):
             if figure.seconds is None and run.started.to_place is not None and claims.begun(run):
-                before = precise(worst.seconds or 0.0)
-                source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
+                source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {value_of(worst)}"
                 return Figure(None, Known.UNKNOWN, source)
     return worst if worst is not None else found[-1] if found else rpa_of(None)
 
@@ -76,7 +75,7 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
 
     Only what was measured counts as lost for sure. After a clean stop not even that: the copy may have caught up.
     """
-    source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
+    source, out = f"the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
     until = out.at if out is not None else acted_at
     later_s = max(0.0, until - at)
     if out is not None and out.by:
@@ -88,4 +87,6 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     stated = out is not None and bool(out.by)
     made = (s for s in run.steps.values() if s.planned.hand_over and s.traits.takes_out and s.state is r.StepState.DONE)
     counted_s = 0.0 if any(made) else age_s if later_s else None
-    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source, counted_s=counted_s)
+    bound = counted_s is not None
+    source, known = f"at most: {source}" if bound else source, Known.ASSUMED if stated else Known.MEASURED
+    return Figure(age_s + later_s, known, source, at_most=bound, counted_s=counted_s)

@@ -14,11 +14,12 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Run, Step
+from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.stories import Stories
-from orchestrator.reports.text import Line, Part, line, wrap
+from orchestrator.reports.text import Line, Part, folded, line, wrap
 
 
 class StepMade(StrEnum):
@@ -180,12 +181,11 @@ _COLOUR = {
 
 def list_lines(
     found: Sequence[DrillTold],
-    clock: Callable[[float], str],
     width: int = 100,
     unwatched_s: float | None = None,
     of: str = "",
 ) -> list[Line]:
-    """A line each. `unwatched_s`: for so long nobody has watched. `of`: what was asked for, if not all."""
+    """A line each, or two where it is long. `unwatched_s`: for so long nobody has watched. `of`: what was asked for."""
     if not found:
         where = f"of {of}" if of else "here"
         return [line(f"no drill was ever made {where}; to see what one would do: bascule drill plan SERVICE")]
@@ -194,13 +194,8 @@ def list_lines(
         how = "under way" if x.ok is None else "ok" if x.ok else "failed"
         colour = {"ok": "green", "failed": "bold red"}.get(how, "yellow")
         why = x.stage if x.ok is None else x.reason
-        lines.append(
-            line(
-                f"{x.drill:<5} {clock(x.began)}  ",
-                Part(f"{how:<9}", colour),
-                f" {x.service}  {x.kind}  {x.move}  {why}",
-            )
-        )
+        head = line(f"{x.drill:<5} {stamp(x.began)}  ", Part(f"{how:<9}", colour), f" {x.service}")
+        lines += folded(head, line(f"{x.kind}  {x.move}  {why}"), width)
     return [*lines, *(_unwatched(unwatched_s, width) if any(x.ok is None for x in found) else ())]
 
 
@@ -209,11 +204,11 @@ def _unwatched(unwatched_s: float | None, width: int) -> list[Line]:
     return [line(Part(x, "yellow")) for x in wrap("  ", told, width)] if told else []
 
 
-def one_lines(x: DrillTold, clock: Callable[[float], str], width: int, unwatched_s: float | None = None) -> list[Line]:
+def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> list[Line]:
     """One drill in full. `unwatched_s`: for so long no controller has written anything; None: one is at work."""
     lines = [line(Part(f"{x.drill}  {x.kind}  {x.service}  {x.move}", "bold"))]
     wanted = f"asked by {x.who}" if x.who else f"of the schedule {x.scheduled}" if x.scheduled else ""
-    lines.append(line(f"  began {clock(x.began)}", f", {wanted}" if wanted else ""))
+    lines.append(line(f"  began {stamp(x.began)}", f", {wanted}" if wanted else ""))
     lines += [line(text) for text in wrap("  drawn: ", x.drawn, width)] if x.drawn else []
     run = ""
     for s in x.steps:
@@ -232,7 +227,7 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int, unwatched
     head = Part("ok", "green") if x.ok else Part("failed", "bold red")
     where = "the service is where it was" if x.ok else "on record the service is where it was"
     back = {True: f"; {where}", False: "; the service is NOT where it was", None: ""}[x.returned]
-    lines.append(line(f"  ended {clock(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
+    lines.append(line(f"  ended {stamp(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
     lines += [line(text) for text in wrap("    ", x.evidence, width)] if x.evidence else []
     live = [s for s in x.steps if s.made is StepMade.LIVE]
     others = [s for s in x.steps if s.made in (StepMade.SIMULATED, StepMade.SKIPPED)]

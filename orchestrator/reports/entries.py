@@ -50,6 +50,7 @@ class WallClock:
         self._at: list[float] = []
         self._wall: list[float] = []
         self._last: tuple[float, float] | None = None
+        self._pinned: dict[float, float] = {}
         for entry in entries:
             self.add(entry)
 
@@ -60,8 +61,18 @@ class WallClock:
             self._at.append(entry.at)
             self._wall.append(entry.wall)
 
+    def pin(self, at: float, entry: Entry) -> None:
+        """Have this entry tell when that was: whoever reads more of the journal, or less, shows the same second."""
+        self._pinned[at] = entry.wall + (at - entry.at)
+
+    def pins(self, at: float) -> bool:
+        """Whether an entry was named that tells when that was."""
+        return at in self._pinned
+
     def wall(self, at: float) -> float:
         """Seconds since 1970 at this time of the axis; without any entry, the time itself."""
+        if at in self._pinned:
+            return self._pinned[at]
         if not self._at:
             return at
         index = max(0, bisect_right(self._at, at) - 1)

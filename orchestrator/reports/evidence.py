@@ -36,7 +36,7 @@ from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import RunStory, Story
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import bounded, value_of
 
 
 class Standing(StrEnum):
@@ -314,14 +314,9 @@ def _rto(
     if void:
         return Standing.VOID, f"changed since {proof.run}: {', '.join(void)}", _void_since(stories, run, rested)
     if proof.rta.seconds is not None:
-        at_most = "at most " if proof.rta.at_most else ""
-        return (
-            Standing.MEASURED,
-            f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}{proof.outage}",
-            proof.wall,
-        )
+        return Standing.MEASURED, f"RTA {value_of(proof.rta)} in {proof.incident}{proof.outage}", proof.wall
     why = "its outage did not end by it" if run.started.incident is not None else "nothing had failed"
-    took = f"{'at most ' if proof.unwatched else ''}{show_duration(proof.took_s)}"
+    took = bounded(show_duration(proof.took_s), proof.unwatched)
     return Standing.PREDICTED, f"{proof.run} took {took}; no detection is in it, for {why}", proof.wall
 
 
@@ -342,7 +337,7 @@ def _met(standing: Standing | None, figure: Figure | None, objective_s: float | 
     within = figure.within(objective_s)
     if within:
         return True if standing is Standing.MEASURED else None  # the move alone, or data of an age that was stated
-    return None if figure.at_most else within
+    return None if figure.at_most and figure.counted_s is None else within
 
 
 def _unproven(failed: RunStory | None, clock: WallClock) -> tuple[str, float | None]:
@@ -364,9 +359,8 @@ def _rpo(service: Service, model: Model, move: str, proof: Proof | None, rto: St
         return rto, ""
     if proof.rpa.seconds is None:
         return Standing.UNPROVEN, proof.rpa.source
-    at_most = "at most " if proof.rpa.counted_s is not None else ""
     known = Standing.MEASURED if proof.rpa.known is Known.MEASURED else Standing.PREDICTED
-    return known, f"RPA {at_most}{precise(proof.rpa.seconds)} in {proof.run}"
+    return known, f"RPA {value_of(proof.rpa)} in {proof.run}"
 
 
 def _failed_after(tried: list[Told], proven: RunStory | None) -> RunStory | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from orchestrator.core.durations import counted, show_duration
+from orchestrator.reports.clock_times import minute
 from orchestrator.reports.data_age import DataAge, outside
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.feasibility import Finding
-from orchestrator.reports.text import Line, Part, line, precise, wrap
+from orchestrator.reports.text import Line, Part, bounded, line, precise, wrap
 
 KEPT = {True: ", within its {}", False: ", beyond its {}", None: ""}
 STYLES = {Standing.UNPROVEN: "red", Standing.VOID: "red", Standing.PREDICTED: "yellow", Standing.MEASURED: "green"}
@@ -35,13 +35,13 @@ def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
 
 
 def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
-    since = f" since {day(x.since)}" if x.since is not None else ""
+    since = f" since {minute(x.since)}" if x.since is not None else ""
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
     cost = ""
     if x.outage_cost is not None and x.proof is not None and x.rto is Standing.MEASURED:  # else no outage was named
-        cost = f"; that outage cost {'at most ' if x.proof.rta.at_most else ''}{x.outage_cost}"
+        cost = f"; that outage cost {bounded(str(x.outage_cost), x.proof.rta.at_most)}"
     yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:
@@ -58,14 +58,14 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         yield from _more(
             "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
-            f"{x.proof.run} took {'at most ' if x.proof.unwatched else ''}{precise(x.proof.took_s)}{more}",
+            f"{x.proof.run} took {bounded(precise(x.proof.took_s), x.proof.unwatched)}{more}",
             width,
         )
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
     if (last := x.rehearsed) is not None:
         how = f"{counted(last.live, 'step')} live" + (f", {last.simulated} simulated" if last.simulated else "")
-        yield from _more("rehearsed", f"by {last.drill}, {day(last.wall)}: {how}; no RTO is in it", width)
+        yield from _more("rehearsed", f"by {last.drill}, {minute(last.wall)}: {how}; no RTO is in it", width)
     if x.pays_off is not None:
         yield from _more("costs", str(x.pays_off), width)
     for what, known in (("next run", x.forecast), ("next drill", x.drilled)):
@@ -92,8 +92,3 @@ def _age(x: DataAge) -> str:
 
 def _more(what: str, text: str, width: int) -> Iterator[Line]:
     return (line(x) for x in wrap(f"      {what}: ", text, width))
-
-
-def day(wall: float) -> str:
-    """Date and minute, by this machine's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall))

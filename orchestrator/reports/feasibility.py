@@ -14,7 +14,6 @@ the plan's own numbers already contradict each other.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +24,7 @@ from orchestrator.core.kinds import By
 from orchestrator.core.model import Check, Combine, Condition, Mode, Model, Service
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided
+from orchestrator.reports.clock_times import hour
 from orchestrator.reports.data_age import data_age, outside
 
 LAST = 3  # runs that are looked at
@@ -172,7 +172,7 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
     if service.mode is not Mode.ASK:
         return
     waits = [
-        (took_s, run.id, int(time.strftime("%H", time.localtime(wall_of(step.began_at)))))
+        (took_s, run.id, *hour(wall_of(step.began_at)))
         for run in decided.runs.values()
         if run.started.service == service.id and run.started.origin.value != "drill"
         for step in run.steps
@@ -183,24 +183,23 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
     if not waits:
         if service.rto_s <= service.approval_expires_s:
             said = (
-                f"mode ask, at 03:00 too: how long an approval takes was never measured, and a question stays open for"
+                f"mode ask, also at night: how long an approval takes was never measured, and a question stays open for"
                 f" {show_duration(service.approval_expires_s)}, the RTO is {rto}"
             )
             figures = {"rto_s": service.rto_s, "approval_expires_s": service.approval_expires_s}
             yield Finding(service.id, 0, "", Lack.ASKS_A_PERSON, "mode", said, figures)
         return
-    longest_s, run, hour = max(waits)
+    longest_s, run, asked, after = max(waits)
     if longest_s < service.rto_s:
         return
-    night = any(_at_night(at) for _, _, at in waits)
+    night = any(_at_night(at) for _, _, at, _ in waits)
     at_night = "" if night else "; none was given at night yet"
     longest = f"the longest of {counted(len(waits), 'approval')}" if len(waits) > 1 else "the one approval so far"
     said = (
-        f"mode ask: {longest} took {show_duration(longest_s)}"
-        f" ({run}, asked after {hour:02d}:00), the RTO is {rto}{at_night}"
+        f"mode ask: {longest} took {show_duration(longest_s)} ({run}, asked after {after}), the RTO is {rto}{at_night}"
     )
-    figures = {"rto_s": service.rto_s, "longest_s": longest_s, "approvals": float(len(waits)), "hour": float(hour)}
-    yield Finding(service.id, 0, "", Lack.ASKS_A_PERSON, "mode", said, figures, tuple(x for _, x, _ in sorted(waits)))
+    figures = {"rto_s": service.rto_s, "longest_s": longest_s, "approvals": float(len(waits)), "hour": float(asked)}
+    yield Finding(service.id, 0, "", Lack.ASKS_A_PERSON, "mode", said, figures, tuple(x for _, x, *_ in sorted(waits)))
 
 
 def _at_night(hour: int) -> bool:

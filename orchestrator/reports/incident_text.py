@@ -5,16 +5,16 @@ The one rule it keeps: a figure always says what it is (measured, predicted, ass
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.kinds import TRAITS
 from orchestrator.core.records import StepKind
+from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
-from orchestrator.reports.text import Line, Part, bar, line, precise, value_of, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, folded, line, precise, value_of, wrap
 
 TITLES = {
     "last_good": "last good answer",
@@ -30,7 +30,10 @@ STATE_STYLE = {"recovered": "bold green", "done": "bold green", "failed": "bold 
 
 
 def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float | None = None) -> list[Line]:
-    """One line each, oldest first. `unwatched_s`: for so long no controller has written anything; None: one does."""
+    """One line each, or two where it is long, oldest first.
+
+    `unwatched_s`: for so long no controller has written anything; None: one does.
+    """
     if not accounts:
         return [line("nothing has happened here yet")]
     ids = max(len(a.id) for a in accounts)
@@ -41,17 +44,12 @@ def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float
         figure = f"RTA {value_of(a.rta)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
-        lines.append(
-            line(
-                f"{a.id:<{ids}}  {stamp(a.began_wall)}  {a.service:<{services}}  ",
-                Part(
-                    f"{'drill ' if a.drill else 'planned ' if a.planned else ''}{a.state}",
-                    STATE_STYLE.get(a.state, "bold yellow"),
-                ),
-                f"  {what}  {figure}{of}",
-                Part(missed, "red"),
-            )
+        state = f"{'drill ' if a.drill else 'planned ' if a.planned else ''}{a.state}"
+        head = line(
+            f"{a.id:<{ids}}  {stamp(a.began_wall)}  {a.service:<{services}}  ",
+            Part(state, STATE_STYLE.get(a.state, "bold yellow")),
         )
+        lines += folded(head, line(f"{what}  {figure}{of}".rstrip(), Part(missed, "red")), width)
     if unwatched_s is not None and any(a.ended_wall is None for a in accounts):
         lines += [line(Part(x, "yellow")) for x in wrap("", unwatched(unwatched_s), width)]
     return lines
@@ -113,16 +111,6 @@ def offset(seconds: float | None) -> str:
     return f"{sign}{head}:{rest / 10:04.1f}"
 
 
-def stamp(wall: float) -> str:
-    """Local date and time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
-
-
-def zoned(wall: float) -> str:
-    """Local date and time, and how far from UTC: whoever reads it may be elsewhere, and some hours come twice."""
-    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(wall))
-
-
 def percent(share: float | None) -> str:
     """A share of the RTO."""
     if share is None:
@@ -140,7 +128,7 @@ def _last_move(a: Account) -> str:
 
 def _head(a: Account, width: int) -> Iterable[Line]:
     kind = f"drill {a.drill}, run" if a.drill else "planned move" if a.planned else "incident"
-    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
+    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {stamp(a.began_wall)}")
     why = ": ".join(x for x in (a.reason, a.evidence) if x)
     first, *rest = wrap("  " + a.state + "  ", why, width)
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])
@@ -175,7 +163,8 @@ def _phases(a: Account) -> Iterable[Line]:
         share = p.share or 0.0
         yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     total = sum(p.seconds for p in a.phases)
-    yield line(f"    {'together':<{size}}  {precise(total):>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
+    together = bounded(precise(total), a.down_at_most, SIGN)
+    yield line(f"    {'together':<{size}}  {together:>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
 
 
 def _meter(m: Meter | None, a: Account) -> Iterable[Line]:
@@ -207,8 +196,9 @@ def meter_texts(m: Meter, rpo_s: float | None) -> list[str]:
 
 def _milestones(a: Account) -> Iterable[Line]:
     yield line()
-    of = "first bad answer of the first outage; they are of the last one" if a.episodes > 1 else "first bad answer"
-    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else of}")
+    of = " of the last outage, after" if a.episodes > 1 else ", after"
+    first = " the first bad answer" + (" of the first" if a.episodes > 1 else "")
+    yield line(Part("  instants", "bold"), ", after the start" if a.planned else of + first)
     for name, at in a.milestones.items():
         if at is not None:
             yield line(f"    {TITLES[name]:<16}  {offset(at)}")
@@ -252,7 +242,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
     for s in steps:
         left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f"  attempt {s.attempts}" if s.attempts > 1 else ""
-        took = precise(s.took_s) if s.took_s is not None else "–"
+        took = bounded(precise(s.took_s), s.at_most, SIGN) if s.took_s is not None else "–"
         yield line(
             f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {took:>7}"
             f" {percent(s.share):>6} {left:>7}  ",

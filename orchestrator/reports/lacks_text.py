@@ -6,11 +6,11 @@ left out of a long list is counted, with the command that shows it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import show_duration
+from orchestrator.reports.clock_times import when
 from orchestrator.reports.status_parts import LackNow
 from orchestrator.reports.text import Line, Part, line, wrap
 
@@ -51,11 +51,6 @@ def _one(lack: LackNow, width: int, wall: float) -> Iterable[Line]:
         yield from _wrapped("    expected: ", lack.excused, width, "yellow")
     if lack.say:
         yield line("    type: ", Part(lack.say, "bold"))
-
-
-def when(at: float, wall: float) -> str:
-    """A wall time: with its date, unless it is less than twelve hours ago."""
-    return time.strftime("%H:%M:%S" if abs(wall - at) < 12 * 3600 else "%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _wrapped(prefix: str, text: str, width: int, style: str) -> Iterable[Line]:

@@ -16,10 +16,11 @@ from markupsafe import Markup
 
 from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.outside import visible
-from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, zoned
+from orchestrator.reports.clock_times import stamp
+from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent
 from orchestrator.reports.shape import Account
 from orchestrator.reports.summary import rows
-from orchestrator.reports.text import precise, value_of
+from orchestrator.reports.text import SIGN, bounded, precise, value_of
 from orchestrator.reports.timeline import CLASSES, timeline
 
 
@@ -40,6 +41,8 @@ def _template() -> Template:
         "measures": _measures,
     }
     environment.globals |= {
+        "SIGN": SIGN,
+        "bounded": bounded,
         "classes": CLASSES,
         "figure_text": figure_text,
         "meter_texts": meter_texts,
@@ -47,7 +50,7 @@ def _template() -> Template:
         "timeline": lambda account, ident: Markup(timeline(account, ident)),  # noqa: S704 -- it escapes its labels
         "titles": TITLES,
         "value_of": value_of,
-        "zoned": zoned,
+        "stamp": stamp,
     }
     text = (files("orchestrator.reports") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(re.sub(r"\n\s*(?=[<{])", "", text))  # lines are for whoever reads the template

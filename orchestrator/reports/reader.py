@@ -14,6 +14,7 @@ from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
+from orchestrator.core.records import IncidentOpened, IncidentReopened
 from orchestrator.core.state.decided import Decided
 from orchestrator.journal.ages import read as read_ages
 from orchestrator.journal.journal import Linked, PassedOver, ignore
@@ -58,6 +59,16 @@ class Reader(Generic[StateT]):
             self.state.resume(decided, next(iter(self._journal.entries(after=checkpoint[0] - 1))))
         except (CodecError, StopIteration):
             pass  # of another version: a checkpoint is a cache, and everything is read
+
+    def pin_open(self) -> None:
+        """Learn from the entries before the checkpoint when the open incidents began, by the entries that say so."""
+        opened = [x.episode_first_bad_at for x in self.state.decided.incidents.values() if x.ended is None]
+        if self._journal is None or all(self.state.clock.pins(at) for at in opened):
+            return
+        for entry in self._journal.story():
+            for x in entry.records:
+                if isinstance(x, IncidentOpened | IncidentReopened) and x.first_bad_at in opened:
+                    self.state.clock.pin(x.first_bad_at, entry)
 
     def _model_of(self, digest: str) -> Model | None:
 
@@ -126,6 +137,7 @@ def reading(workspace: Path, passed_over: PassedOver = ignore) -> Iterator[Reade
     try:
         found.resume(passed_over)
         found.more()
+        found.pin_open()
         yield found
     finally:
         found.close()

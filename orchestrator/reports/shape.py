@@ -22,9 +22,10 @@ class Known(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of seconds, how it is known, and from where. `at_most`: it may have been less, and nobody looked.
+    """A number of seconds, how it is known, and from where. `at_most`: it is a bound, for it may have been less.
 
     `counted_s`: so much of it was measured, where the rest is time in which it may have grown; None: all of it.
+    Whoever gives that gives `at_most` too.
     """
 
     seconds: float | None
@@ -97,6 +98,7 @@ class StepLine:
     tasks: tuple[TaskLine, ...]
     looks: tuple[str, ...]
     unguarded: tuple[str, ...] = ()
+    at_most: bool = False  # nobody saw when it ended: it took no longer than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ class OutageLine:
     to_s: float | None
     seconds: float
     reason: str
+    at_most: bool = False  # in a part of it, it may have worked
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +223,8 @@ class Account:
         """What is to be added to where it was led."""
         said = [*(() if self.move_verified else ("not verified",)), *(("out by now",) if self.taken_out else ())]
         return f" ({', '.join(said)})" if said else ""
+
+    @property
+    def down_at_most(self) -> bool:
+        """Whether its time without service is a bound: in a part of it, it may have worked."""
+        return self.rta.at_most or self.perhaps_s > 0.0

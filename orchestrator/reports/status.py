@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.core import notices
-from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen
 from orchestrator.core.durations import show_duration
 from orchestrator.core.forecast import at_most_s
@@ -24,12 +23,12 @@ from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import status_notes
+from orchestrator.reports.status_lacks import WallOf, lacks
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
     SETTLING,
     UNWATCHED,
-    LackNow,
     Live,
     MoveNow,
     RunNow,
@@ -40,11 +39,23 @@ from orchestrator.reports.status_parts import (
 )
 
 
-def status_now(state: d.Decided, model: Model | None, now: float, wall: float, live: Live | None = None) -> StatusNow:
-    """The status at `now`, seconds on the journal's axis; `wall` is the same instant since 1970."""
-    live = live or Live()
+def status_now(
+    state: d.Decided,
+    model: Model | None,
+    now: float,
+    wall: float,
+    live: Live | None = None,
+    wall_of: WallOf | None = None,
+) -> StatusNow:
+    """The status at `now`, seconds on the journal's axis; `wall` is the same instant since 1970.
+
+    `wall_of`: by the journal's own stamps, so that whatever reads it shows the same second; else by `wall`.
+    """
+    live, wall_of = live or Live(), wall_of or (lambda at: wall - (now - at))
     runs = tuple(run_now(x, now, live, model, state) for x in state.unfinished_runs())
-    found = [] if model is None else [_service(s, state, model, now, wall, runs, live) for s in model.services.values()]
+    found = (
+        [] if model is None else [_service(s, state, model, now, wall_of, runs, live) for s in model.services.values()]
+    )
     services = tuple(sorted(found, key=_worst_first))
     untold = [n.due for n in state.notices.values() if not notices.over(state, n.due)]
     return StatusNow(
@@ -59,7 +70,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         undelivered=tuple(f"{due.kind.value}: {due.text}" for due in untold),
         undelivered_of=tuple(due.client for due in untold),
         asking=live.asking,
-        cannot=tuple(_lacks(state, now, wall, live)),
+        cannot=tuple(lacks(state, now, wall, live, wall_of)),
         left=() if model is None else tuple(status_notes.left_behind(state, model)),
     )
 
@@ -87,51 +98,6 @@ def only(status: StatusNow, subjects: Sequence[str]) -> StatusNow:
         undelivered_of=tuple(client for _, client in told),
         left=tuple(x for x in status.left if x.partition("/")[0] in clients),
     )
-
-
-def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[LackNow]:
-    """What the controller cannot know of itself first, then what it says."""
-    if not live.daemon:
-        who = state.controller.controller if state.controller else ""
-        evidence = f"the last controller, {who}, has ended or is silent" if who else "no controller has ever run here"
-        means = "nothing is asked, decided or told" + ("; what is shown is what was last written down" if who else "")
-        since = None if live.silent_s is None else wall - live.silent_s
-        yield LackNow(Lack.NOBODY.value, "", "workspace", since, live.silent_s, evidence, means, "bascule daemon")
-    elif live.broken is not None:
-        means = "nothing is decided or done, and nothing of what is shown is of now"
-        yield LackNow(Lack.JOURNAL.value, "", "journal", None, None, live.broken, means, "df .bascule")
-    if live.invalid:
-        more = f" (and {len(live.invalid) - 1} more)" if len(live.invalid) > 1 else ""
-        means = "the last valid configuration is in force"
-        yield LackNow(
-            Lack.CONFIGURATION.value, "", "files", None, None, live.invalid[0] + more, means, "bascule validate"
-        )
-    for way in live.lost_ways:
-        evidence, means = (
-            "it stands in a broken file as text and cannot be used",
-            "whoever it reaches is not told by it",
-        )
-        yield LackNow(Lack.UNHEARD.value, "", way, None, None, evidence, means, "bascule validate")
-    for client, why in live.untold.items():
-        means = "nobody learns of an outage"
-        yield LackNow(Lack.UNTOLD.value, client, client, None, None, why, means, "bascule validate")
-    for where, why in live.unanchored.items():
-        means = "nothing that is kept there vouches for the journal as it is now"
-        yield LackNow(Lack.ANCHOR.value, "", where, None, None, why, means, "bascule journal head")
-    for client, why in live.unread.items():
-        means = "its hosts and variables are those of then; what has changed there since is not known"
-        yield LackNow(Lack.INVENTORY.value, client, "inventory", None, None, why, means, "bascule validate")
-    if live.log:
-        means = "what it does goes into the journal, and is not in the log"
-        yield LackNow(Lack.LOG.value, "", "log", None, None, live.log, means, "bascule incidents")
-    if live.daemon and live.broken is None and live.sight is not None:
-        yield from (_lack_now(x, now, wall) for x in live.sight.items)
-
-
-def _lack_now(x: Item, now: float, wall: float) -> LackNow:
-    for_s = None if x.since is None else max(0.0, now - x.since)
-    since = None if for_s is None else wall - for_s
-    return LackNow(x.lack.value, x.client, x.subject, since, for_s, x.evidence, x.means, x.say, x.services, x.excused)
 
 
 WORST = ("down", "unknown", "degraded", "up")
@@ -191,7 +157,7 @@ def ran_out(step: d.Step, expires_s: float, now: float) -> bool:
 
 
 def _service(
-    service: Service, state: d.Decided, model: Model, now: float, wall: float, runs: Sequence[RunNow], live: Live
+    service: Service, state: d.Decided, model: Model, now: float, wall_of: WallOf, runs: Sequence[RunNow], live: Live
 ) -> ServiceNow:
     found = state.services.get(service.id) or d.ServiceState(service.home)
     incident = state.incidents.get(found.incident) if found.incident else None
@@ -253,7 +219,7 @@ def _service(
         bad_checks=bad,
         outages=incident.episodes if incident else 0,
         down_together_s=together_s,
-        since_wall=None if for_s is None else wall - for_s,
+        since_wall=None if since is None else wall_of(since),
         for_s=for_s,
         was=was,
         say=_next(service, incident, run, found, condition, seen, live),

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.lacks_text import lack_lines, when
+from orchestrator.reports.clock_times import when
+from orchestrator.reports.lacks_text import lack_lines
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
-from orchestrator.reports.text import Line, Part, bar, line, wrap
+from orchestrator.reports.text import Line, Part, bar, bounded, line, wrap
 
 STYLE = {
     "up": "green",
@@ -130,8 +131,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     share = (s.rto_s - left) / s.rto_s if s.rto_s else 1.0
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
-    bound = "at most " if s.unseen_s + s.perhaps_s else ""
-    budget = f"RTO missed by {bound}{_clock(-left)}" if over else f"budget left {_clock(left)}"
+    bound = s.unseen_s + s.perhaps_s > 0.0
+    budget = f"RTO missed by {bounded(_clock(-left), bound)}" if over else f"budget left {_clock(left)}"
     if over and left + s.unseen_s + s.perhaps_s >= 0:
         budget = "RTO perhaps missed" + (", nobody looked" if s.unseen_s else "")
     at = f"   {_at(s)}" if s.place else ""
@@ -147,7 +148,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
     silent = "nothing is known of its checks" if s.condition == "unknown" else "its checks are not down any more"
     why = "; ".join(s.bad_checks) or silent
-    yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
+    which = f"{s.incident}, outage {s.outages}," if s.outages > 1 else s.incident
+    yield from _wrapped(f"  {which}{began}: ", why, width, "red")
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
     asked = asked and (s.run is not None or s.reason != Reason.TIER_CHOSEN.value)  # that run has ended
     if s.reason and s.decision != "act" and asked:
@@ -174,7 +176,7 @@ def _standing(s: ServiceNow, down_s: float) -> str:
     if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
         return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
-        return f"DOWN for {'at most ' if s.doubted else ''}{_clock(down_s)}{several}"
+        return f"DOWN for {bounded(_clock(down_s), s.doubted)}{several}"
     if s.condition == "unknown":
         last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
         return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"

@@ -31,7 +31,7 @@ def _row(a: Account) -> list[str]:
         *(_time(phases.get(p.value) or None) for p in Phase),
         value_of(a.rta, a.state),
         _objective(a.rto_s),
-        _time(a.rpa.seconds),
+        value_of(a.rpa, "–"),
         _objective(a.rpo_s),
         _time(m.outage_s if m else None),
         "–" if m is None or m.lost is None else str(m.lost),

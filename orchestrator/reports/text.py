@@ -29,6 +29,7 @@ class Part:
 
 
 Line = tuple[Part, ...]
+SIGN = "≤"
 
 
 def line(*parts: str | Part) -> Line:
@@ -79,7 +80,12 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
     """Its seconds, as a bound where they are one."""
     if figure.seconds is None:
         return unknown
-    return f"{'at most ' if figure.at_most else ''}{precise(figure.seconds)}"
+    return bounded(precise(figure.seconds), figure.at_most)
+
+
+def bounded(told: str, at_most: bool, mark: str = "at most ") -> str:
+    """A figure, or an amount, as a bound where it is one; the one place that says so. `mark`: `SIGN` in a table."""
+    return mark + told if at_most else told
 
 
 def precise(seconds: float) -> str:
@@ -99,6 +105,25 @@ def bar(share: float, cells: int = 12) -> str:
     if share > 0 and full == 0:
         full = 1
     return "▕" + "█" * full + "░" * (cells - full) + "▏"
+
+
+def hanging(text: str, width: int) -> list[str]:
+    """A line that is continued four places to the right of where it begins; one with a command stays whole."""
+    import textwrap
+
+    if "bascule " in text:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return textwrap.wrap(
+        visible(text.strip()), width, initial_indent=indent, subsequent_indent=indent + "    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def folded(head: Line, tail: Line, width: int) -> list[Line]:
+    """One line where there is room for it; else the tail stands below the head, indented."""
+    size = sum(len(visible(p.text)) for p in (*head, *tail))
+    return [(*head, Part("  "), *tail)] if size + 2 <= width else [head, (Part("    "), *tail)]
 
 
 def wrap(prefix: str, text: str, width: int) -> list[str]:

@@ -15,7 +15,7 @@ from orchestrator.core.kinds import TRAITS
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.papers.tongue import PROVIDER
 from orchestrator.reports.shape import Account, Moment, StepLine
-from orchestrator.reports.text import as_html, precise
+from orchestrator.reports.text import SIGN, as_html, bounded, precise
 
 WIDTH = 1000.0
 LEFT = 120.0
@@ -182,7 +182,7 @@ def _outages(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> 
         return y
     rows.append(_label(say.text("without service"), y))
     for x in a.outages:
-        label = say.duration(x.seconds)
+        label = bounded(say.duration(x.seconds), x.at_most, SIGN)
         title = f"{say.text('without service')}: {label}"
         rows.append(_bar(axis, y, x.from_s, x.to_s if x.to_s is not None else axis.end_s, "outage", label, title))
     return y + ROW + 6
@@ -193,7 +193,7 @@ def _steps(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> fl
         if s.state == "skipped" or s.from_s is None:
             continue  # it never began
         end = s.to_s if s.to_s is not None else axis.end_s
-        took = say.duration(s.took_s or 0.0)
+        took = bounded(say.duration(s.took_s or 0.0), s.at_most, SIGN)
         kind = STEP_CLASS.get(s.kind, "execute") + (" failed" if s.state == "failed" else "")
         label = f"{took} {say.text('failed')}" if s.state == "failed" else took
         rows.append(_label(_short_step(s), y))

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 BUT = r"(?: \((not verified)?(?:, )?(?:out by now)?\))?"  # what is added to where it was led
 MOVED = re.compile(rf"  from (\S+|no place) to (\S+?){BUT}")
 FIGURE = re.compile(r"  (?:RTO \S+   )?RTA ((?:at most )?\S+|not known)(  met|  MISSED)?")
-DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
-PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")
+DATA = re.compile(r"  (?:RPO \S+   )?RPA ((?:at most )?\S+|not known)(  met|  MISSED)?")
+PHASE = re.compile(r"    ([a-z ]+?)  +≤?(-?[\d:.]+s?) .*")
 INSTANT = re.compile(r"    ([a-z ]+?)  +([-+][\d:.]+)")
 TIER = re.compile(r"    (\d+) (\S+) +(\S.*?)(?:  .*)?")
 RUN = re.compile(r"  run (\S+)  (\S+) \(.*\)  (running|done|failed|stopped|with a person)")
-STEP = re.compile(r"    (\S+) +(–|[-+][\d:.]+) +(?:–|[-+][\d:.]+) +(?:–|[\d:.]+s?) .*")
-LISTED = re.compile(r"(\S+)  \S+ \S+  \S+ +(?:planned )?(\S.*?)  (.*)")
+STEP = re.compile(r"    (\S+) +(–|[-+][\d:.]+) +(?:–|[-+][\d:.]+) +(?:–|≤?[\d:.]+s?) .*")
+LISTED = re.compile(r"(\S+)  \S+ \S+ UTC\S*  \S+ +(?:planned )?(\S.*?)  (.*)")
 PLACED = re.compile(r" +\S+  placed at (\S+) \(was at (\S+|no place): by (\S+)\)")
 OUT = re.compile(r" +\S+  (\S+) (cannot act any more|is stated to be unable to act) \(.*")
 MAY = re.compile(r" +\S+  (\S+) may be acting \(.*")
@@ -30,7 +30,7 @@ def parts_of(lines: list[str]) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     title = ""
     for line in lines:
-        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)(,.*)?", line)
+        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)([, ].*)?", line)
         if head is not None:
             title = head.group(1)
         elif not line or re.match(r"  \S", line):

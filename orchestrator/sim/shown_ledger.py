@@ -90,7 +90,7 @@ class ShownLedger:
             drill = stories.decided.drills.get(name)
             if drill is None:
                 continue
-            text = plain(one_lines(told(stories.decided, stories.clock, drill), str, WIDTH))
+            text = plain(one_lines(told(stories.decided, stories.clock, drill), WIDTH))
             began, over = self._facts.drills[name], name in self._facts.drills_over
             if "under way" in text and over:
                 yield f"{name} is over, and told as under way"

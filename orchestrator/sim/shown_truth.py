@@ -112,7 +112,7 @@ class ShownTruth:
 
     def _read(self, stories: Sequence[Story], now: float) -> None:
         told = [account(story, self._stories.clock, now) for story in stories]
-        for story, a, listed in zip(stories, told, plain(list_lines(told)).splitlines(), strict=True):
+        for story, a, listed in zip(stories, told, plain(list_lines(told, WIDTH)).splitlines(), strict=True):
             self._dirty.discard(story.id)
             for wrong in (
                 *self._list(story, listed),

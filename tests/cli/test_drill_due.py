@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from icalendar import Calendar as Ics
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
-from orchestrator.core.schedules import Calendar, MaintenancePlan, Schedule
+from orchestrator.core.schedules import Calendar, Candidate, MaintenancePlan, Schedule
 from tests.cli.conftest import Bascule, Kept
 from tests.drills.plans import plan
+from tests.reports.papers.drills import functional
 from tests.reports.sample import Tape, small_model
 
 
@@ -83,3 +86,80 @@ def test_a_client_that_is_not_there_is_a_fault(
 def test_so_many_days_cannot_be_shown(days: str, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
     assert bascule("calendar", "--days", days) == 2
     assert "Say 1 to 3660" in capsys.readouterr().err
+
+
+@pytest.fixture
+def missed(kept: Kept) -> None:
+    """Of acme's drill seven evenings were missed; of bistro's one, which could have been acme's; one was made."""
+    both = (Candidate("acme/erp", "acme/geo-site"), Candidate("bistro/erp", "bistro/geo-site"))
+    shared = replace(plan(), id="bistro/all", client="bistro", of=both)
+    model = replace(small_model(), drills={"acme/geo": plan(), "bistro/all": shared})
+    kept.journal.store_model("m2", encode(model))
+    tape = Tape().begin().after(5.0)
+    tape.write(r.Configured(tape.now, "m2", {"acme/erp": "acme/hq"}))
+    for one in model.drills.values():
+        tape.write(r.ScheduleInForce(tape.now, one.id, "2026-11-01T00:00:00Z", one))
+    for day in range(1, 8):
+        at = f"2026-11-{day:02d}T21:00:00Z"
+        tape.after(86400.0).write(r.DrillMissed(tape.now, "acme/geo", at, r.Reason.HELD, f"Ada holds acme, day {day}"))
+    at = "2026-11-08T21:00:00Z"
+    tape.after(86400.0).write(r.DrillMissed(tape.now, "bistro/all", at, r.Reason.WINDOW_UNSEEN, "nobody looked"))
+    functional(tape)
+    kept.keep(tape)
+
+
+@pytest.mark.usefixtures("missed")
+@pytest.mark.parametrize("verb", ["due", "list"])
+def test_what_was_missed_is_shown_with_its_window_and_why(
+    verb: str, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The latest, the last one first."""
+    monkeypatch.setenv("TZ", "Etc/GMT-1")
+    time.tzset()
+    try:
+        assert bascule("drill", verb) == 0
+        told = capsys.readouterr().out.splitlines()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    first = told.index("missed, the latest first:")
+    window = "2026-11-08 22:00 until 22:20 UTC+1"
+    assert told[first + 1] == f"  bistro/all, {window}: window unseen: nobody looked"
+    window = "2026-11-07 22:00 until 22:20 UTC+1"
+    assert f"  acme/geo, {window}: held: Ada holds acme, day 7" in told
+    assert told[-1] == "  and 3 before; bascule report CLIENT --from DAY tells of all"
+    assert not any("day 3" in x for x in told)
+
+
+@pytest.mark.usefixtures("missed")
+def test_what_was_missed_is_told_to_whoever_asks_for_the_client(
+    bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, wanted in ((("acme",), True), (("bistro",), False), (("acme/mail",), False)):
+        assert bascule("drill", "list", *words) == 0
+        assert ("acme/geo, " in capsys.readouterr().out) is wanted
+    assert bascule("drill", "due", "bistro") == 0
+    told = capsys.readouterr().out
+    assert "bistro/all, " in told
+    assert "acme/geo, " not in told
+
+
+@pytest.mark.usefixtures("missed")
+def test_programs_are_told_what_was_missed(bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bascule("drill", "due", "--json") == 0
+    found = {x["schedule"]: x for x in json.loads(capsys.readouterr().out)}
+    assert [x["occurrence"] for x in found["bistro/all"]["missed"]] == ["2026-11-08T21:00:00Z"]
+    assert [x["evidence"][-1] for x in found["acme/geo"]["missed"]] == ["7", "6", "5", "4", "3"]
+    assert bascule("drill", "list", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [x["drill"] for x in told["drills"]] == ["d1"]
+    assert told["missed"][0] == {
+        "schedule": "bistro/all",
+        "kind": "functional",
+        "what": ["acme/erp acme/geo-site", "bistro/erp bistro/geo-site"],
+        "occurrence": "2026-11-08T21:00:00Z",
+        "opens": "2026-11-08T21:00:00Z",
+        "closes": "2026-11-08T21:20:00Z",
+        "reason": "window unseen",
+        "evidence": "nobody looked",
+    }

@@ -87,7 +87,7 @@ def test_a_tail_that_was_cut_off_is_found_by_the_head_alone(
     kept.journal.close()
     tampered(workspace, *CUT_OFF)
     assert bascule("journal", "verify") == 0
-    assert "that its end was cut off" in capsys.readouterr().out
+    assert "a journal that was cut off" in capsys.readouterr().out
     assert bascule("journal", "verify", "--head", head) == 1
     assert "cut off: the journal ends at entry 5" in capsys.readouterr().out
 
@@ -197,7 +197,7 @@ def test_an_older_files_journal_is_read_verified_and_brought_up_to_date(
     assert "checkpoint of entry 9 is not under the chain: an earlier version kept it" in capsys.readouterr().out
     assert bascule("status") == 0
     assert bascule("incidents") == 0
-    assert [x.split()[0] for x in capsys.readouterr().out.splitlines() if x.startswith("i")] == ["i1", "i2", "i3"]
+    assert [x.split()[0] for x in capsys.readouterr().out.splitlines() if x[1:2].isdigit()] == ["i1", "i2", "i3"]
     journal = SqliteJournal(path)
     assert journal.latest_checkpoint() is None
     assert journal.load_model(digest) == {**model, "digest": digest}

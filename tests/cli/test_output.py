@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Bascule
+
 VERBS = ("validate --schema", "status", "incidents")
 
 
@@ -49,3 +51,24 @@ def test_a_reader_that_has_enough_is_no_fault_of_ours(workspace: Path) -> None:
 def test_an_error_that_nobody_reads_keeps_its_exit_code(workspace: Path) -> None:
     done = shell("b status --workspace /nowhere 2>/dev/full; echo rc $?", workspace)
     assert done.stdout == "rc 2\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("statu", 'unknown command "statu". Did you mean "status"?'),
+        ("maintenance west 10m", "10m: bascule maintenance takes no such word"),
+        ("findings open i1", "TEXT is missing"),
+        ("failover --move", "--move needs a value"),
+        ("hold west --forever", "unknown option: --forever"),
+    ],
+)
+def test_a_call_that_cannot_be_read_says_which_word_and_where_the_right_ones_stand(
+    words: str, told: str, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every other fault of a call: no box, no Python's words."""
+    assert bascule(*words.split()) == 2
+    said = capsys.readouterr()
+    verb = {"statu": "", "findings": " findings open"}.get(words.split()[0], f" {words.split()[0]}")
+    assert said.err == f"bascule: {told}\n         bascule{verb} --help says what it takes\n"
+    assert said.out == ""

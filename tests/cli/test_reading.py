@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import Answer
 from orchestrator.core.health.detector import Row
+from orchestrator.core.records import Verdict
 from orchestrator.core.state.fold import fold
 from tests.cli.conftest import Bascule, Kept, Straw
-from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act
+from tests.drills.plans import plan
+from tests.reports.papers.drills import functional
+from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act, small_model
 
 
 def acts() -> Tape:
@@ -322,3 +329,60 @@ def test_evidence_says_what_is_proven(kept: Kept, bascule: Bascule, capsys: pyte
     assert (till["tier"], till["rto"], till["rto_said"]) == (0, "unproven", "it has no ladder: nothing restores it")
     assert bascule("evidence", "nobody") == 2
     assert "there is no service or client nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_status_and_incidents_show_the_same_second(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], checkpoint: bool
+) -> None:
+    """Also where the wall clock was steered meanwhile, and where one of them begins at a checkpoint."""
+    tape = Tape().begin().after(20.0)
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    tape.after(3600.0).verdict("acme/isp-b-path", Verdict.DOWN, "no reply", tape.now)
+    tape.after(3600.0).verdict("acme/geo-ready", Verdict.DOWN, "no reply", tape.now)
+    tape.entries = [replace(e, wall=e.wall + 0.3 * n) for n, e in enumerate(tape.entries)]
+    kept.keep(tape)
+    if checkpoint:
+        seq = len(tape.entries) - 1
+        kept.journal.checkpoint(seq, encode(fold(x for e in tape.entries[:seq] for x in e.records)))
+    assert bascule("status", "--json") == 0
+    (since,) = (x["since_wall"] for x in json.loads(capsys.readouterr().out)["services"] if x["incident"])
+    assert bascule("incidents", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert since == one["began_wall"]
+
+
+DAYTIME = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?: until(?: [\d-]+)? \d\d:\d\d)?(?: UTC(?:\+\d+)?|Z)?"
+    r"|since \d\d:\d\d:\d\d(?: UTC\+1)?"
+)
+SHOWN = (
+    "status", "status acme/erp", "incidents", "incidents i1", "report i1", "evidence", "drill list", "drill show d1",
+    "drill due", "findings", "ready", "journal head", "calendar",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_each_time_of_day_says_its_zone(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """Of every command that shows one."""
+    tape = acts()
+    functional(tape.after(400.0))
+    plans = {"acme/geo": plan()}
+    kept.journal.store_model("m2", encode(replace(small_model(), drills=plans)))
+    tape.write(r.Configured(tape.now, "m2", {}))
+    kept.keep(tape)
+    monkeypatch.setenv("TZ", "Etc/GMT-1")
+    time.tzset()
+    try:
+        bascule(*words.split())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    shown = " ".join(capsys.readouterr().out.split())
+    times = DAYTIME.findall(shown)
+    assert [x for x in times if not x.endswith((" UTC+1", "Z"))] == []
+    assert bool(times) is (words not in ("findings", "calendar"))

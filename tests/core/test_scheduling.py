@@ -48,6 +48,15 @@ def hold(world: World, subject: str = "acme/erp", kind: WordKind = WordKind.HOLD
     world.hears(WordSpoken(f"{kind.value}-{len(world.answered)}", kind, "Ada", subject, "night shift"))
 
 
+def test_what_was_missed_says_which_services_it_could_have_been() -> None:
+    """By the schedule as it was then."""
+    world = stage()
+    hold(world)
+    Desk(world, JUST_BEFORE, plan(of=(Candidate("acme/erp", "acme/geo-site"),))).run(3600)
+    (one,) = missed(world)
+    assert (one.reason, one.services) == (Reason.HELD, ("acme/erp",))
+
+
 def test_it_begins_when_its_time_has_come() -> None:
     world = stage()
     desk = due(world)

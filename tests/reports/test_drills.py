@@ -22,7 +22,7 @@ def drill(*made: StepMade) -> DrillTold:
 
 def test_how_many_steps_were_live_is_counted_in_words() -> None:
     def last(*made: StepMade) -> str:
-        return "".join(part.text for part in one_lines(drill(*made), str, 100)[-1])
+        return "".join(part.text for part in one_lines(drill(*made), 100)[-1])
 
     assert last(StepMade.LIVE, StepMade.SIMULATED) == "  proves nothing of: step2 (simulated); live: 1 step"
     assert last(StepMade.LIVE, StepMade.LIVE, StepMade.SKIPPED).endswith("step3 (skipped); live: 2 steps")
@@ -31,7 +31,7 @@ def test_how_many_steps_were_live_is_counted_in_words() -> None:
 
 def text(x: DrillTold) -> str:
     """It in full."""
-    return plain(one_lines(x, str, 160))
+    return plain(one_lines(x, 160))
 
 
 def test_what_goes_back_already_is_not_to_be_cancelled() -> None:
@@ -51,16 +51,16 @@ def test_that_a_service_is_where_it_was_is_said_of_what_was_shown() -> None:
 
 def test_with_nobody_there_nothing_is_told_as_going_on_now() -> None:
     going = replace(drill(StepMade.LIVE), ok=None, ended=None, stage="it stays there")
-    told = plain(one_lines(going, str, 160, 30.0))
+    told = plain(one_lines(going, 160, 30.0))
     assert "nobody has watched for 30s: what is open or running here was so then. Start it: bascule daemon" in told
     assert "cancel" not in told  # nobody would hear it
-    assert "nobody has watched for 30s" in plain(list_lines([going], str, 160, 30.0))
-    assert "nobody has watched" not in plain(list_lines([drill(StepMade.LIVE)], str, 160, 30.0))
+    assert "nobody has watched for 30s" in plain(list_lines([going], 160, 30.0))
+    assert "nobody has watched" not in plain(list_lines([drill(StepMade.LIVE)], 160, 30.0))
 
 
 def test_that_there_is_none_is_said_of_what_was_asked() -> None:
-    assert plain(list_lines([], str)).startswith("no drill was ever made here; ")
-    assert plain(list_lines([], str, of="acme")).startswith("no drill was ever made of acme; ")
+    assert plain(list_lines([])).startswith("no drill was ever made here; ")
+    assert plain(list_lines([], of="acme")).startswith("no drill was ever made of acme; ")
 
 
 def test_a_drill_whose_run_waits_for_a_person_is_at_no_work() -> None:

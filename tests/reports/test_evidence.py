@@ -13,9 +13,10 @@ from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.clock_times import minute
 from orchestrator.reports.cost import Cost
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
-from orchestrator.reports.evidence_text import day, evidence_lines
+from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.proofs import basis, changed
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import plain
@@ -248,7 +249,7 @@ def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
     second_act(tape)
     told = plain(evidence_lines(list(ledger(tape).values()), 100))
     assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
-    assert f"  2 geo-site: measured since {day(WALL + tape.now)}, within its RTO" in told.splitlines()
+    assert f"  2 geo-site: measured since {minute(WALL + tape.now)}, within its RTO" in told.splitlines()
     assert "      RPO: measured, within its RPO: RPA at most 3.9s in r2" in told.splitlines()
     assert "      next run: at most 10s (1 live run: bounds the 90th percentile with 10%, 28 runs missing for" in told
     assert "  3 cloud-instance: unproven" in told

@@ -11,6 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.ages import Ages, Hours, Kept
 from orchestrator.core.model import Check, Combine, Condition, Mode, Model, Service, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.reports import clock_times
 from orchestrator.reports.feasibility import Finding, Lack, detection_s, findings
 from tests.reports.sample import FAILOVER, WALL, K, Tape, small_model
 
@@ -139,7 +140,7 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
     model = with_service(mode=Mode.ASK, rto_s=600.0)
     (one,) = found(tape, model)
     assert one.said == (
-        "mode ask, at 03:00 too: how long an approval takes was never measured, and a question stays open for 15:00,"
+        "mode ask, also at night: how long an approval takes was never measured, and a question stays open for 15:00,"
         " the RTO is 10:00"
     )
     assert found(tape, with_service(mode=Mode.ASK, rto_s=3600.0)) == []
@@ -148,10 +149,10 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
     asked_at = tape.now
     moved(tape, "r2", 10.0, approval_s=5400.0)
     (one,) = found(tape, model)
-    hour = int(time.strftime("%H", time.localtime(WALL + asked_at)))
+    hour, shown = clock_times.hour(WALL + asked_at)
     night = "" if hour >= 22 or hour < 6 else "; none was given at night yet"
     assert one.said == (
-        f"mode ask: the longest of 2 approvals took 1:30:00 (r2, asked after {hour:02d}:00), the RTO is 10:00{night}"
+        f"mode ask: the longest of 2 approvals took 1:30:00 (r2, asked after {shown}), the RTO is 10:00{night}"
     )
     assert (one.lack, one.key, one.runs) == (Lack.ASKS_A_PERSON, "mode", ("r1", "r2"))
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from orchestrator.reports.text import Part, line, show
+from orchestrator.reports.text import Part, folded, hanging, line, plain, show
 
 
 class Terminal(StringIO):
@@ -27,3 +27,14 @@ def test_a_command_is_not_broken_over_two_lines(monkeypatch: pytest.MonkeyPatch)
     out = Terminal()
     show([line("what is no command goes on in the next line, between two of its words")], out)
     assert [len(x) <= 40 for x in out.getvalue().splitlines()] == [True, True]
+
+
+def test_a_long_line_goes_on_below_itself() -> None:
+    assert hanging("  one two three four", 14) == ["  one two", "      three", "      four"]
+    assert hanging("  type: bascule drill due", 14) == ["  type: bascule drill due"]
+
+
+def test_what_has_no_room_beside_its_head_stands_below_it() -> None:
+    head, tail = line("i1  acme/erp  ", Part("open", "red")), line("no move")
+    assert plain(folded(head, tail, 27)) == "i1  acme/erp  open  no move\n"
+    assert plain(folded(head, tail, 26)) == "i1  acme/erp  open\n    no move\n"

@@ -197,10 +197,10 @@ def _opened(due: DueDrill) -> str:
 def _miss(tx: Transaction, state: ScheduleState, which: tuple[str, ...], reason: Reason, evidence: str) -> None:
     """Keep each on record, and tell of all together: after a long absence they are many."""
     plan = state.plan
+    services = tuple(sorted({c.service for c in plan.of}))
     for occurrence in which:
-        tx.record(r.DrillMissed(tx.now(), plan.id, occurrence, reason, evidence))
-    services = {c.service for c in plan.of}
-    about = next(iter(services)) if len(services) == 1 else plan.client
+        tx.record(r.DrillMissed(tx.now(), plan.id, occurrence, reason, evidence, services))
+    about = services[0] if len(services) == 1 else plan.client
     slots = {"about": about, "schedule": plan.id, "when": which[0], "why": f"{reason.value}: {evidence}"}
     one, several = Sentence.DRILL_MISSED, Sentence.DRILLS_MISSED
     if plan.surprise:  # its time names the period: the hour is another

@@ -209,7 +209,7 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
         yield ObjectiveLine(a.service, "RTO", a.rto_s, a.rta, a.rto_met)
     elif a.rto_s is not None and leads:
         figure = _move_alone(story.runs[0])
-        missed = figure.seconds is not None and figure.seconds > a.rto_s
+        missed = figure.seconds is not None and figure.seconds > a.rto_s and not figure.at_most
         yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if missed else None)
     if a.rpo_s is not None or a.rpa.seconds is not None:
         of = "" if leads or a.outages else f"{a.id}: "  # of a way back, beside the same objective of the way there
@@ -225,14 +225,15 @@ def _move_alone(run: RunStory) -> Figure:
         return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
-    return Figure(claims.took_s(run), Known.PREDICTED, "the move alone: no detection is in it, for nothing had failed")
+    source = "the move alone: no detection is in it, for nothing had failed"
+    return Figure(claims.took_s(run), Known.PREDICTED, source, at_most=claims.unwatched(run))
 
 
 def _steps(story: Story, a: Account) -> Iterator[StepDone]:
     runs = {x.started.run: x for x in story.runs}
     for s in a.steps:
         done = done_how(runs[s.run], s.step)
-        yield StepDone(s.run, s.step, done, s.state, s.took_s, s.share, s.reason, s.evidence)
+        yield StepDone(s.run, s.step, done, s.state, s.took_s, s.share, s.reason, s.evidence, s.at_most)
 
 
 def done_how(run: RunStory, step: str) -> Done:
@@ -259,6 +260,7 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     bounds = (
         ("took_s", claims.unwatched(then)), ("took_now_s", claims.unwatched(run)),
         ("rta_s", told.rta.at_most), ("rta_now_s", a.rta.at_most),
+        ("rpa_s", told.rpa.at_most), ("rpa_now_s", a.rpa.at_most),
     )  # fmt: skip
     made = Then(
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
@@ -281,7 +283,7 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
     each = [x for x in found if x is not None]
     if service is None or not each:
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
-    at_most = any(a.rta.at_most or a.perhaps_s for a in parts)
+    at_most = any(a.down_at_most for a in parts)
     once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
     amount = round(sum(x.amount for x in each), 2)
     return (

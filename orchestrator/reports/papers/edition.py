@@ -50,6 +50,7 @@ BLANK = {
     "schedule", "scheduled", "seal", "since",
 }  # fmt: skip
 AS_IT_IS = {"steps", "overrides"}
+OF_NO_SERVICE = {Reason.WINDOW_UNSEEN, Reason.SCHEDULE_CHANGED}  # why a drill was missed, whatever could be drilled
 # Of a model: ids and names of services, moves and places, the kind of a check's probe, a currency.
 OF_A_MODEL = {
     "at", "client", "currency", "failback", "home", "id", "leaves", "move", "name", "parts", "places", "probe",
@@ -128,6 +129,8 @@ class Mask:
             return value  # the age of the data is one
         if name == "homes":
             return {n: p for n, p in value.items() if n.startswith(f"{self._client}/")}
+        if name == "services":
+            return tuple(n for n in value if n.startswith(f"{self._client}/"))
         return None if name == "peer" else type(value)() if isinstance(value, str | tuple) else {}
 
     def _of_people(self, name: str, value: Any) -> Any:
@@ -148,11 +151,21 @@ class Mask:
         if isinstance(x, r.DrillBegan):  # a schedule may be of several clients, and be called like one
             own = not x.scheduled or x.scheduled.startswith(f"{self._client}/")
             return {"scheduled": x.scheduled if own else OF_THE_PROVIDER}
-        if isinstance(x, r.DrillMissed):  # those of others do not come here
-            return {"schedule": x.schedule}
+        if isinstance(x, r.DrillMissed):  # those of others alone do not come here
+            return self._missed(x)
         if isinstance(x, r.FindingOpened):  # one that is internal does not come here
             return {"text": self._unsaid(x.text)}
         return {"why": self._unsaid(x.why)} if isinstance(x, r.FindingClosed) else {}
+
+    def _missed(self, x: r.DrillMissed) -> dict[str, Any]:
+        """What stood against the drill of another client is nothing of this one's: it could choose nothing of its own.
+
+        Its schedule is told of by name, if it is called like the client's own and not like another's.
+        """
+        others = any(not name.startswith(f"{self._client}/") for name in x.services)
+        shared = others and x.reason not in OF_NO_SERVICE
+        named = x.schedule if x.schedule.startswith(f"{self._client}/") else OF_THE_PROVIDER
+        return {"schedule": named, "reason": Reason.NOTHING_TO_DRILL if shared else x.reason}
 
     # ---- parts of a model
 

@@ -7,7 +7,7 @@ is not in the slice cannot have been used.
     ----------------------------------------------------------------------------------------------------------------
     entries of the services told of, up to their end          what happened; earlier ones: what was usual, last time
     of services that share moves or brought these back        the same
-    missed drills of the client's schedules, by their times   what a period tells beside
+    missed drills that could have been the client's           what a period tells beside
     of controllers and configurations                         who decided, by what; the wall clock
     later ones that name what is told                         findings, notices that were delivered late
     parts of the models in force then                         objectives, and what a proof rests on
@@ -116,7 +116,7 @@ class Slice:
         return frames(y for x in self._entries() for y in x.records)
 
     def missed(self) -> list[r.DrillMissed]:
-        """The drills of the client's schedules that were due in this time, and were missed."""
+        """The scheduled drills that were due in this time, could have been the client's, and were missed."""
         return [y for x in self._entries() for y in x.records if isinstance(y, r.DrillMissed)]
 
     def _entries(self) -> Iterator[Piece]:
@@ -156,7 +156,8 @@ class Wanted:
     def __call__(self, x: r.Record, at: float) -> bool:
         """Whether it belongs in; `at`: when its entry was written."""
         if isinstance(x, r.DrillMissed):
-            mine = x.schedule.startswith(f"{self._client}/")
+            could = x.services or (x.schedule,)  # a schedule may be of several clients, or of none
+            mine = any(name.startswith(f"{self._client}/") for name in could)
             return mine and len(self._time) == 2 and self._time[0] <= x.occurrence < self._time[1]
         whose = self._whose.of(x)
         if at > self._until and not any(name in self._names for name in _named_by(x)):

@@ -48,6 +48,7 @@ SENTENCES = (
     "{move} has not been made yet",
     "{move} has not ended: what data was opened at {place} is not known",
     "{move} was begun and did not end well: what data was opened at {place} is not known",
+    "the data found at step {step} was {age}s old",
     "at most: the data found at step {step} was {age}s old",
     "at most: the data found at step {step} was {age}s old, and {later}s later the place left was proven unable to act",
     "at most: the data found at step {step} was {age}s old,"

@@ -168,7 +168,9 @@ class _Page:
         t = self._tongue
         rows = [(t.text(p.phase), t.duration(p.seconds), t.share(p.share)) for p in a.phases]
         total = sum(p.seconds for p in a.phases)
-        rows.append((t.text("together"), t.duration(total), t.share(total / a.rto_s if a.rto_s else None)))
+        rows.append(
+            (t.text("together"), t.bounded(total, a.down_at_most), t.share(total / a.rto_s if a.rto_s else None))
+        )
         yield Cells((self._text("phase"), self._number("took"), self._number("of the RTO")), tuple(rows))
 
     def _findings(self, found: Sequence[FindingLine], nobody: str) -> Iterator[Block]:
@@ -201,7 +203,7 @@ class _Page:
             return
         rows = [
             (
-                visible(s.run), visible(s.step), t.text(s.done.value), t.duration(s.took_s), t.share(s.share),
+                visible(s.run), visible(s.step), t.text(s.done.value), t.bounded(s.took_s, s.at_most), t.share(s.share),
                 t.text(s.state), ": ".join(visible(w) for w in (s.reason, s.evidence) if w),
             )
             for s in x.steps
@@ -222,7 +224,7 @@ class _Page:
         for name, key in zip(lines, ("took", "rta", "rpa"), strict=True):
             was, now = (getattr(then, x) for x in (f"{key}_s", f"{key}_now_s"))
             most = [x in then.bounds for x in (f"{key}_s", f"{key}_now_s")]
-            told = ("≤ " * so + t.duration(x) for so, x in zip(most, (was, now), strict=True))
+            told = (t.bounded(x, so) for so, x in zip(most, (was, now), strict=True))
             if was is not None or now is not None:
                 rows.append((t.text(name), *told, "–" if any(most) else self._difference(was, now)))
         day = Column(f"{then.id}, {t.date(then.wall)}", number=True)
@@ -317,7 +319,7 @@ class _Page:
         rows = tuple(
             (
                 s.service, str(s.incidents), str(s.moves), str(s.drills),
-                *("≤ " * s.at_most + t.duration(seconds) for seconds in (s.down_s, s.longest_s)), t.duration(s.rto_s),
+                *(t.bounded(seconds, s.at_most) for seconds in (s.down_s, s.longest_s)), t.duration(s.rto_s),
                 str(s.met), str(s.missed), str(s.unknown),
             )
             for s in x.totals
@@ -330,7 +332,8 @@ class _Page:
         if x.missed:
             yield Title(level + 1, t.text("Scheduled drills that were missed"))
             missed = tuple(
-                (y.schedule, y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w)) for y in x.missed
+                (t.known(y.schedule), y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w))
+                for y in x.missed
             )
             named = ("schedule", "its time, or the begin of its period", "why")
             yield Cells(tuple(self._text(name) for name in named), missed)
@@ -353,9 +356,7 @@ class _Page:
         return Points(self._say(found)) if found else Words(self._tongue.text(nothing))
 
     def _figure(self, figure: Figure) -> str:
-        if figure.seconds is None:
-            return "–"
-        return ("≤ " if figure.at_most else "") + self._tongue.duration(figure.seconds)
+        return self._tongue.bounded(figure.seconds, figure.at_most)
 
     def _text(self, name: str) -> Column:
         return Column(self._tongue.text(name))

@@ -33,8 +33,11 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
         text = "the RTO of {rto_s} was met: at most {rta_s}" if a.rta.at_most else "the RTO of {rto_s} was met: {rta_s}"
         yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
-        text = "{run}: the RPO of {rpo_s} was met: at most {rpa_s}"
-        text = text if a.drill else "the RPO of {rpo_s} was met: at most {rpa_s}"
+        text = "{run}: the RPO of {rpo_s} was met: {rpa_s}"
+        text = text if a.drill else "the RPO of {rpo_s} was met: {rpa_s}"
+        if a.rpa.at_most:
+            text = "{run}: the RPO of {rpo_s} was met: at most {rpa_s}"
+            text = text if a.drill else "the RPO of {rpo_s} was met: at most {rpa_s}"
         yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
 
 
@@ -102,11 +105,14 @@ def _missed(a: Account) -> Iterator[Said]:
         text = "the RTO of {rto_s} was missed: at most {rta_s}" if a.rta.at_most else text
         if a.rta.seconds is None:
             text = "the RTO of {rto_s} is missed: {rta_s} so far"
-            text = "the RTO of {rto_s} is missed: at most {rta_s} so far" if a.perhaps_s else text
+            text = "the RTO of {rto_s} is missed: at most {rta_s} so far" if a.down_at_most else text
         yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
-        text = "{run}: the RPO of {rpo_s} was missed: at most {rpa_s}"
-        text = text if a.drill else "the RPO of {rpo_s} was missed: at most {rpa_s}"
+        text = "{run}: the RPO of {rpo_s} was missed: {rpa_s}"
+        text = text if a.drill else "the RPO of {rpo_s} was missed: {rpa_s}"
+        if a.rpa.at_most:
+            text = "{run}: the RPO of {rpo_s} was missed: at most {rpa_s}"
+            text = text if a.drill else "the RPO of {rpo_s} was missed: at most {rpa_s}"
         yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
         text = "{run}: whether the RPO of {rpo_s} was met is not known"

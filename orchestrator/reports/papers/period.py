@@ -67,7 +67,7 @@ def _total(name: str, mine: list[Report], model: Model | None) -> ServiceTotal:
         drills=sum(1 for x in mine if x.kind is ReportKind.DRILL),
         down_s=sum(outages),
         longest_s=max(outages, default=0.0),
-        at_most=any(a.rta.at_most or a.perhaps_s for x in mine for a in x.parts),
+        at_most=any(a.down_at_most for x in mine for a in x.parts),
         rto_s=service.rto_s if service is not None else None,
         met=met.count(True),
         missed=met.count(False),

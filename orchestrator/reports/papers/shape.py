@@ -109,6 +109,7 @@ class StepDone:
     share: float | None
     reason: str
     evidence: str
+    at_most: bool = False  # nobody saw when it ended: it took no longer than that
 
 
 @dataclass(frozen=True, slots=True)

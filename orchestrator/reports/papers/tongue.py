@@ -18,6 +18,7 @@ from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.papers.known import SENTENCES
 from orchestrator.reports.papers.shape import Said
+from orchestrator.reports.text import SIGN, bounded
 
 LANGUAGES = ("en", "fr")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -26,6 +27,7 @@ _SHAPES = {  # of slots; anything else is any text
     "move": r"\S+",
     "unheard": r"(?:nothing was heard of its checks|its checks had been good) .*?",
 }
+_NUMBER = re.compile(r"(at most )?-?[\d:]+(\.\d+)?s?")
 _INNER = {"more", "unheard", "also"}  # slots that hold a sentence
 OF_THE_PROVIDER = "of the provider"  # in a client's edition: a name that is not the client's own
 PROVIDER = "the provider"  # in a client's edition: anybody who is not the client's
@@ -98,6 +100,10 @@ class Tongue:
         parts += [f"{minutes:02d}{_FIXED}min"] if minutes else []
         return sign + _FIXED.join(parts)
 
+    def bounded(self, seconds: float | None, at_most: bool) -> str:
+        """A duration, as a bound where it is one: `≤ 8.5 s`."""
+        return bounded(self.duration(seconds), at_most and seconds is not None, SIGN + _FIXED)
+
     def number(self, value: float, width: int = 1) -> str:
         """With at most one decimal, and at least so many digits before it."""
         tenths = round(value * 10)
@@ -148,10 +154,11 @@ class Tongue:
 
     def _inner(self, name: str, value: str) -> str:
         """A part of a sentence that may be one itself, or a number as English writes it."""
-        if name in _INNER or value.startswith("at most "):
+        if name in _INNER or (value.startswith("at most ") and ", " not in value):
             return self.known(value)
-        numbers = re.fullmatch(r"-?[\d:]+\.\d+s?(, [\d:]+(\.\d+s?)?)*", value)
-        return value.replace(".", self._comma) if numbers else visible(self._named(value))
+        if ", " in value and all(_NUMBER.fullmatch(x) for x in value.split(", ")):
+            return ", ".join(self._inner("", x) for x in value.split(", "))
+        return value.replace(".", self._comma) if _NUMBER.fullmatch(value) else visible(self._named(value))
 
     def _named(self, value: str) -> str:
         """A name, or the word that stands in its place."""

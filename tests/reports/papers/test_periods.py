@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.core import records as r
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
-from orchestrator.core.schedules import DrillKind, DrillPlan, Schedule
+from orchestrator.core.schedules import Candidate, DrillKind, DrillPlan, Schedule
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import cut
 from orchestrator.reports.papers.narrowing import carried
@@ -118,4 +118,29 @@ def test_scheduled_drills_that_were_missed_stand_in_the_period_in_which_they_wer
     client = Papers(for_client(found.slice), BY, "fr")
     assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen |" in client.markdown()
     assert "bistro" not in client.file
+    assert verified(client.file, BY).wrong == ()
+
+
+def test_a_missed_drill_stands_in_the_period_of_each_client_whose_service_it_could_have_been() -> None:
+    """Of a schedule of several clients, too; and what is another's is nothing of this one's."""
+    tape = Tape().begin().after(20.0)
+    for n, (name, services) in enumerate(
+        [
+            ("nightly", ("acme/erp", "bistro/erp")),
+            ("bistro/all", ("acme/erp", "bistro/erp")),
+            ("weekly", ("bistro/erp",)),
+            ("acme/old", ("bistro/erp",)),
+        ]
+    ):
+        what = tuple(Candidate(x, "m") for x in services)
+        plan = DrillPlan(name, "", "x", DrillKind.FUNCTIONAL, Schedule("0 11 * * *", 3600.0), what, digest="w")
+        tape.write(r.ScheduleInForce(tape.now, name, "2026-11-01T00:00:00Z", plan))
+        at = f"2026-11-18T12:00:0{n}Z"
+        tape.write(r.DrillMissed(tape.now, name, at, Reason.HELD, "bistro/erp is held by Bo", services))
+    found = papers(tape.after(60.0), 0.0, 86400.0)
+    assert [(x.schedule, x.reason) for x in found.report.missed] == [("nightly", "held"), ("bistro/all", "held")]
+    client = Papers(for_client(found.slice), BY, "fr")
+    assert "| du prestataire | 2026-11-18T12:00:00Z | nothing to drill |" in client.markdown()
+    assert "bistro" not in client.file
+    assert "bistro" not in client.markdown()
     assert verified(client.file, BY).wrong == ()
