@@ -127,6 +127,9 @@ class Stories(State):
             case r.ControllerBegan():
                 for story in self._live():
                     story.controllers.append(x)
+                for _, run in self._runs.values():
+                    if run.ended is None:
+                        run.taken_over.append(x.at)
             case r.Configured():
                 self.configured.append((x.at, x.digest))
                 for story in self._open.values():  # its RTO and ladder are those that were in force when it ended

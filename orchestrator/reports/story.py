@@ -66,6 +66,7 @@ class RunStory:
     approved: r.RunApproved | None = None
     vouched: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who states that it cannot act
     abort: r.AbortAsked | None = None
+    taken_over: list[float] = field(default_factory=list)  # when a controller began while it was on
 
 
 @dataclass(slots=True)

@@ -1,0 +1,84 @@
+"""Stories of disasters that go on while something else happens: what is told of them is what is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.core.awareness.sight import sight
+from orchestrator.core.events import WordKind
+from orchestrator.core.transaction import Transaction
+from orchestrator.reports.account import account
+from orchestrator.reports.papers.lessons import failed, worked
+from orchestrator.reports.papers.shape import Said
+from orchestrator.reports.shape import Account
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
+from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Story
+from orchestrator.reports.text import plain
+from tests.core.stage import hq_loses_power, lab
+from tests.core.world import World
+from tests.reports.sample import WALL, Written
+
+
+def stories_of(world: World) -> Stories:
+    """Everything that happened in it."""
+    models = {world.model.digest: world.model}
+    return Stories(models.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+
+
+def told(world: World, name: str = "i1") -> tuple[Story, Account]:
+    """A story, and the account of it."""
+    stories = stories_of(world)
+    story = stories.stories[name]
+    return story, account(story, stories.clock, world.now)
+
+
+def texts(said: list[Said]) -> list[str]:
+    return [x.text.format(**x.slots) for x in said]
+
+
+def status_of(world: World) -> str:
+    """What a status shows now, with a daemon at work."""
+    tx = Transaction(world.model, world.engine.decided, world.engine.rows, world.now)
+    live = Live(True, 0.0, sight=sight(tx))
+    return plain(status_lines(status_now(world.engine.decided, world.model, world.now, WALL + world.now, live), 200))
+
+
+def until(world: World, so: Callable[[], bool]) -> None:
+    for _ in range(100_000):
+        if so():
+            return
+        world.go()
+    raise AssertionError("it never came")
+
+
+# ---- a controller that is away
+
+
+@pytest.mark.parametrize(("killed_in", "bound"), [("verify", True), ("execute", True), (None, False)])
+def test_what_a_run_took_while_no_controller_was_there_is_a_bound(killed_in: str | None, bound: bool) -> None:
+    """Whether a playbook ran or only answers were awaited: nobody saw when it was so."""
+    world = lab()
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet")
+    world.takes["backup-isp"] = 5.0
+    if killed_in is not None:
+        world.effects.clear()
+        until(world, lambda: killed_in in [s.name for x in world.decided().unfinished_runs() if (s := x.current())])
+        world.run(1)
+        world.crash()
+        world.run(600)
+        world.good("erp-transaction", "hq-internet")
+        world.start()
+    else:
+        world.effects["backup-isp"] = lambda: world.good("erp-transaction", "hq-internet")
+    world.run(60)
+    story, a = told(world)
+    (said,) = [x for x in texts([*worked(story, a)]) if "was made and verified" in x]
+    assert (" in at most " in said) is bound
