@@ -82,3 +82,27 @@ def test_what_a_run_took_while_no_controller_was_there_is_a_bound(killed_in: str
     story, a = told(world)
     (said,) = [x for x in texts([*worked(story, a)]) if "was made and verified" in x]
     assert (" in at most " in said) is bound
+
+
+# ---- data
+
+
+def test_a_service_that_was_led_elsewhere_in_its_outage_has_not_stayed_whatever_was_tried_there() -> None:
+    """A way back is being prepared when the service fails: it is led home, and started anew there in vain."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(600)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    world.bad("hq-dark", "hq-off")
+    world.good("hq-internet", "isp-b-path")
+    world.takes["rebuild_hq"] = 60.0
+    world.effects = {"hand_over": lambda: world.good("geo-handed-over")}
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(20)
+    world.bad("erp-transaction")
+    world.run(300)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    story, a = told(world, world.decided().services["acme/erp"].last_incident or "")
+    assert [x.started.to_place for x in story.runs] == ["acme/hq", None, "acme/geo"]
+    assert (a.from_place, a.to_place) == ("acme/geo", "acme/hq")
+    assert (a.rpa.seconds, a.rpa.source) == (None, "not measured")
