@@ -84,6 +84,25 @@ def test_what_a_run_took_while_no_controller_was_there_is_a_bound(killed_in: str
     assert (" in at most " in said) is bound
 
 
+@pytest.mark.parametrize(("away_s", "said"), [(60.0, False), (3600.0, True)])
+def test_that_an_rto_was_perhaps_missed_stands_among_what_did_not_work(away_s: float, said: bool) -> None:
+    """Nobody looked for an hour, and its RTO is fifteen minutes."""
+    world = lab()
+    world.effects.clear()
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet")
+    world.run(5)
+    world.crash()
+    world.run(away_s)
+    world.good("erp-transaction", "hq-internet")
+    world.start()
+    world.run(60)
+    story, a = told(world, world.decided().services["acme/erp"].last_incident or "")
+    assert a.rta.at_most
+    assert a.rto_met is (None if said else True)
+    assert ("whether the RTO of 900.0 was met is not known" in texts([*failed(story, a)])) is said
+
+
 # ---- data
 
 
