@@ -60,7 +60,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         undelivered_of=tuple(due.client for due in untold),
         asking=live.asking,
         cannot=tuple(_lacks(state, now, wall, live)),
-        left=() if model is None else tuple(status_notes.left_behind(state, model)),
+        left=() if model is None else tuple(status_notes.left_behind(state, model, now)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -125,3 +126,24 @@ def test_a_service_that_was_led_elsewhere_in_its_outage_has_not_stayed_whatever_
     assert [x.started.to_place for x in story.runs] == ["acme/hq", None, "acme/geo"]
     assert (a.from_place, a.to_place) == ("acme/geo", "acme/hq")
     assert (a.rpa.seconds, a.rpa.source) == (None, "not measured")
+
+
+# ---- what is gone from the configuration
+
+
+def test_a_hold_of_what_was_renamed_is_told_to_hold_nothing_and_how_to_end_it() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.say(WordKind.MAINTENANCE, "acme/erp", for_s=600.0)
+    world.say(WordKind.SUSPECT, "acme/hq-internet")
+    assert "acme/erp  " in status_of(world)
+    services = {x.replace("/erp", "/books"): y for x, y in world.model.services.items()}
+    renamed = replace(world.model, services={n: replace(x, id=n) for n, x in services.items()})
+    left = status_now(world.decided(), renamed, world.now, WALL, Live(daemon=True)).left
+    gone = "acme/erp is no service or client of the configuration any more"
+    assert left == (
+        f"{gone}: the hold by Ada stops nothing; to end it: bascule resume acme/erp",
+        f"{gone}: its maintenance stops nothing; to end it: bascule maintenance acme/erp --end",
+    )
+    after = status_now(world.decided(), renamed, world.now + 601.0, WALL, Live(daemon=True)).left
+    assert len(after) == 1, "a window that is over stops nothing anyway"
