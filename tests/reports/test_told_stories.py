@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.core.awareness.sight import sight
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import Mode
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports.account import account
 from orchestrator.reports.papers.lessons import failed, worked
@@ -28,9 +29,7 @@ from tests.reports.sample import WALL, Written
 def stories_of(world: World) -> Stories:
     """Everything that happened in it."""
     models = {world.model.digest: world.model}
-    return Stories(models.get).read(
-        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
-    )
+    return Stories(models.get).read(Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1))
 
 
 def told(world: World, name: str = "i1") -> tuple[Story, Account]:
@@ -126,6 +125,38 @@ def test_a_service_that_was_led_elsewhere_in_its_outage_has_not_stayed_whatever_
     assert [x.started.to_place for x in story.runs] == ["acme/hq", None, "acme/geo"]
     assert (a.from_place, a.to_place) == ("acme/geo", "acme/hq")
     assert (a.rpa.seconds, a.rpa.source) == (None, "not measured")
+
+
+# ---- what nothing is tried for
+
+
+def test_a_run_that_was_at_work_before_an_outage_is_told_to_be_in_the_way() -> None:
+    """A way back that prepares for an hour is not stopped by itself where a person asked for it."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(600)
+    world.bad("hq-dark", "hq-off")
+    world.good("hq-internet", "isp-b-path")
+    world.takes["rebuild_hq"] = 3600.0
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(20)
+    assert "no tier is tried" not in status_of(world)
+    world.bad("erp-transaction")
+    world.run(60)
+    assert (
+        "no tier is tried until r2 (acme/return-hq), which was at work before, has ended; to stop it: bascule abort r2"
+        in (status_of(world))
+    )
+    world.say(WordKind.ABORT, "r2")
+    world.run(5)
+    assert "no tier is tried" not in status_of(world)
+
+
+def test_that_no_tier_is_left_says_why_where_there_is_none() -> None:
+    world = lab(Mode.OBSERVE, ladder=(), failback=())
+    world.silent("erp-transaction")
+    world.run(20)
+    assert "  ask: no tier left: it has no ladder" in status_of(world).splitlines()
 
 
 # ---- what is gone from the configuration
