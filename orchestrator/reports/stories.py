@@ -144,6 +144,7 @@ class Stories(State):
             digest = self.decided.configuration
             may_act = frozenset(self.decided.services[x.service].may_act)
             story = Story(x.incident, x.service, model=self.model_of(digest), configuration=digest, may_act=may_act)
+            story.began_under = story.of
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]

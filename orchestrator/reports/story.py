@@ -101,6 +101,7 @@ class Story:
     between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
+    began_under: Service | None = None  # of an incident: the service as it was configured when it was opened
     may_act: frozenset[str] = frozenset()  # where it might act when it began
 
     @property

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core.awareness.sight import sight
-from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode
+from orchestrator.core.events import ConfigurationLoaded, WordKind
+from orchestrator.core.model import Mode, Model
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports.account import account
 from orchestrator.reports.papers.lessons import failed, worked
 from orchestrator.reports.papers.shape import Said
+from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
@@ -26,9 +27,9 @@ from tests.core.world import World
 from tests.reports.sample import WALL, Written
 
 
-def stories_of(world: World) -> Stories:
-    """Everything that happened in it."""
-    models = {world.model.digest: world.model}
+def stories_of(world: World, *known: Model) -> Stories:
+    """Everything that happened in it. `known`: the configurations that were in force; else its own."""
+    models = {x.digest: x for x in known or (world.model,)}
     return Stories(models.get).read(Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1))
 
 
@@ -178,3 +179,32 @@ def test_a_hold_of_what_was_renamed_is_told_to_hold_nothing_and_how_to_end_it() 
     )
     after = status_now(world.decided(), renamed, world.now + 601.0, WALL, Live(daemon=True)).left
     assert len(after) == 1, "a window that is over stops nothing anyway"
+
+
+@pytest.mark.parametrize(
+    ("was", "edited", "said"),
+    [
+        ({}, {"rto_s": 60.0}, ["its RTO was 15:00 when it began, and was changed meanwhile: it is judged by 1:00"]),
+        ({"mtd_s": 3600.0}, {"mtd_s": None}, ["its MTD was 1:00:00 when it began, and none is declared any more"]),
+        ({}, {"mtd_s": 7200.0}, ["no MTD was declared when it began; 2:00:00 was declared meanwhile"]),
+        ({}, {"priority": 7}, []),
+    ],
+)
+def test_an_objective_that_was_edited_in_an_incident_is_told_to_have_been(
+    was: dict[str, object], edited: dict[str, object], said: list[str]
+) -> None:
+    world = lab(**was)
+    world.effects.clear()
+    world.silent("erp-transaction")
+    world.run(100)
+    first = world.model
+    erp = replace(first.services["acme/erp"], **edited)  # type: ignore[arg-type]
+    second = replace(first, digest="edited", services={**first.services, "acme/erp": erp})
+    world.hears(ConfigurationLoaded(second))
+    world.run(100)
+    stories = stories_of(world, first, second)
+    a = account(stories.stories["i1"], stories.clock, world.now)
+    assert (a.configuration, a.rto_s) == ("edited", erp.rto_s)
+    assert [x for x in a.remarks if "when it began" in x] == said
+    known = [Tongue("fr").known(x) for x in a.remarks if "when it began" in x]
+    assert all(x not in said and "entre-temps" in x or "plus aucun" in x for x in known)
