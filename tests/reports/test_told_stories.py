@@ -207,4 +207,4 @@ def test_an_objective_that_was_edited_in_an_incident_is_told_to_have_been(
     assert (a.configuration, a.rto_s) == ("edited", erp.rto_s)
     assert [x for x in a.remarks if "when it began" in x] == said
     known = [Tongue("fr").known(x) for x in a.remarks if "when it began" in x]
-    assert all(x not in said and "entre-temps" in x or "plus aucun" in x for x in known)
+    assert all((x not in said and "entre-temps" in x) or "plus aucun" in x for x in known)
