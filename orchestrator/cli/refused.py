@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import DrillKind, Model, Move, Service
@@ -70,6 +70,10 @@ class Refused:
         failed = [x.move for x in ledgers if x.state is TierState.FAILED and x.move in ids]
         first = next(iter([*failed, *ids]), None)
         return self.model.moves[first] if first is not None else None
+
+    def by(self, move: str) -> Refused:
+        """The same, had this move been named."""
+        return replace(self, word=replace(self.word, options={**self.word.options, "move": move}))
 
     def again(self, *more: str, named: bool = True, fence: bool = True, lengths: bool = True, **finding: str) -> str:
         """The same word once more, with more said. `finding`: what of a finding is said otherwise."""

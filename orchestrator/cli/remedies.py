@@ -14,10 +14,10 @@ from orchestrator.cli.drill_remedies import DRILL_ROWS
 from orchestrator.cli.finding_remedies import FINDING_ROWS
 from orchestrator.cli.refused import Refused, Remedy
 from orchestrator.core.events import OF_FINDINGS, WordKind, WordSpoken
-from orchestrator.core.model import Model
+from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Against, Part, Reason
 from orchestrator.core.rules import failback, speakers
-from orchestrator.core.rules.ladder import books_of, to_fence
+from orchestrator.core.rules.ladder import books_of, cannot_start, to_fence
 from orchestrator.core.rules.standing_words import with_its_client
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.decided import Decided
@@ -117,10 +117,17 @@ def _elsewhere(x: Refused) -> list[Remedy]:
     service = x.service
     if service is None:
         return []
-    found = [Remedy("see its moves, and where it is", f"bascule status {service.id}")]
-    if failback.candidates(x.decided, x.model, service):
-        found.append(Remedy("or go back", f"bascule failback {service.id}"))
-    return found
+    return [Remedy("see its moves, and where it is", f"bascule status {service.id}"), *_back(x, service)]
+
+
+def _back(x: Refused, service: Service) -> list[Remedy]:
+    """A way back that applies; in an open incident that is said to go against it."""
+    if not failback.candidates(x.decided, x.model, service):
+        return []
+    command = ["bascule", "failback", service.id]
+    if x.decided.services[service.id].incident is not None:
+        command += ["--override", Reason.IN_INCIDENT.value, "--reason", "WHY"]
+    return [Remedy("or go back", shlex.join(command))]
 
 
 def _engaged(x: Refused) -> list[Remedy]:
@@ -147,10 +154,11 @@ def _no_tier(x: Refused) -> list[Remedy]:
     books = [books_of(tx, service, x.model.moves[tier.move]) for tier in service.ladder]
     if all(any(x.decided.edited.get(book.digest) for book in found) for found in books):
         return _edited(x)  # whichever is named: before they are read, none of them is played
-    return [
-        Remedy("see its moves, and what each lacks", f"bascule status {service.id}"),
-        Remedy("try one of them by its name", x.again()),
-    ]
+    first = [x.move] if x.move is not None else []
+    moves = dict.fromkeys([m.id for m in first] + [tier.move for tier in service.ladder])
+    may = [m for m in moves if not any(cannot_start(tx, service, x.model.moves[m]))]
+    try_ = [Remedy("try one of them by its name", x.by(may[0]).again())] if may else []
+    return [Remedy("see its moves, and what each lacks", f"bascule status {service.id}"), *try_, *_back(x, service)]
 
 
 def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:

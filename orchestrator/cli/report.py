@@ -195,7 +195,7 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
 
     with reading_all(workspace) as journal:
         asked = _asked(journal)
-        subject = _subject(journal, asked.now, name, from_, to)
+        subject = _subject(journal, asked, name, from_, to)
         found = carried(subject, journal.state, journal.told, asked)
     return Papers(for_client(found) if edition == "client" else found, made_by(), language)
 
@@ -207,13 +207,13 @@ def _asked(journal: Reader[Stories]) -> Asked:
     return Asked(journal.now(wall), wall, journal.unwatched_s(wall), journal.head())
 
 
-def _subject(journal: Reader[Stories], now: float, name: str, from_: str | None, to: str | None) -> Subject:
+def _subject(journal: Reader[Stories], asked: Asked, name: str, from_: str | None, to: str | None) -> Subject:
     from orchestrator.reports.papers.drill import of_drill
     from orchestrator.reports.papers.excerpt import subject_of
     from orchestrator.reports.papers.period import period_of
     from orchestrator.reports.papers.shape import ReportKind
 
-    stories = journal.state
+    stories, now = journal.state, asked.now
     model = stories.model
     clients = _clients(stories)
     if from_ is None and to is None and (runs := of_drill(stories, name)):
@@ -230,6 +230,8 @@ def _subject(journal: Reader[Stories], now: float, name: str, from_: str | None,
     begin, end = _day(from_, "--from"), _day(to, "--to") + timedelta(days=1)
     if end <= begin:
         raise CallWrong(f"--to {to} lies before --from {from_}", "Give the first day, then the last")
+    if begin.timestamp() > max(asked.wall, stories.last.wall if stories.last is not None else 0.0):
+        raise CallWrong(f"--from {from_} has not begun yet (UTC)", "Give a first day that has")
     services = [s for s in (model.services if model is not None else ()) if s.partition("/")[0] == name]
     return period_of(stories, now, name, services, begin.timestamp(), end.timestamp())
 

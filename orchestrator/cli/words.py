@@ -204,10 +204,12 @@ def _quiet_logs() -> None:
 
 def _resolved(workspace: Path, name: str, about: str) -> str:
     with reading(workspace) as journal:
-        model = journal.state.model
+        model, decided = journal.state.model, journal.state.decided
     if model is None:  # nothing has ever run here: the files say what there is
         from orchestrator.shell.wiring import read_workspace
 
         model = read_workspace(workspace).model
     known = tuple(model.services)
+    if about == "subject" and name in (*decided.holds, *decided.maintenance, *decided.suspected):
+        return name  # to be ended, though it may be no service or client of the configuration any more
     return service_named(name, known) if about == "service" else subject_named(name, known)

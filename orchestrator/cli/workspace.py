@@ -74,12 +74,15 @@ def service_named(name: str, known: Iterable[str]) -> str:
 
 
 def subject_named(name: str, known: Iterable[str]) -> str:
-    """The id of a service, or the name of a client. Raises CallWrong."""
+    """The id of a service, or the name of a client, also as `client/`. Raises CallWrong."""
     ids = sorted(known)
     clients = sorted({x.partition("/")[0] for x in ids})
+    if name.endswith("/") and name[:-1] in clients:
+        return name[:-1]
     if name in clients:
-        if any(x.rpartition("/")[2] == name for x in ids):
-            raise CallWrong(f"{name} is a client and a service", f"Say client/{name} for the service")
+        if services := [x for x in ids if x.rpartition("/")[2] == name]:
+            either = ", or ".join([f"{name}/ for the client", *services])
+            raise CallWrong(f"{name} is a client and a service", f"Say {either}")
         return name
     try:
         return service_named(name, ids)

@@ -205,18 +205,25 @@ def took_s(run: RunStory) -> float:
     """From its start to its verification (else its end), without waits for a person."""
     until = verified_at(run)
     until = until if until is not None else run.ended.at if run.ended is not None else run.started.at
-    waited = sum(
-        min(s.ended_at, until) - min(s.began_at, until)
-        for s in run.steps.values()
-        if s.traits.by is By.PERSON and s.began_at is not None and s.ended_at is not None
-    )
-    waited += sum(min(until, end) - min(until, since) for since, end, _ in run.human if end is not None)
+    waited = sum(min(until, end) - min(until, since) for since, end in _waits(run))
     return max(0.0, until - run.started.at - waited)
 
 
 def unwatched(run: RunStory) -> bool:
-    """Whether a controller stopped while a step of it ran: what it took is a bound, for nobody saw when that ended."""
-    return any(isinstance(x, r.StepLeftUnseen) for s in run.steps.values() for x in s.looks)
+    """Whether a controller stopped before it was verified: what it took is a bound, for nobody saw when that was.
+
+    Where it waited for a person, that time is not counted anyway.
+    """
+    verified = verified_at(run)
+    before = [at for at in run.taken_over if verified is None or at < verified]
+    return any(not any(since <= at <= end for since, end in _waits(run)) for at in before)
+
+
+def _waits(run: RunStory) -> list[tuple[float, float]]:
+    """From when to when it waited for a person."""
+    asked = [(s.began_at, s.ended_at) for s in run.steps.values() if s.traits.by is By.PERSON]
+    told = [(since, end) for since, end, _ in run.human]
+    return [(since, end) for since, end in (*asked, *told) if since is not None and end is not None]
 
 
 def ended_by(episode: Episode, run: RunStory) -> bool:

@@ -42,7 +42,8 @@ def _that_moved(episode: Episode) -> Iterator[RunStory]:
         if acted_at is None or acted_at > first_bad_at:
             yield before
     if (run := claims.telling(episode.runs)) is not None:
-        yield run
+        led = [x for x in episode.runs if x.started.to_place is not None and claims.acted_at(x) is not None]
+        yield led[-1] if run.started.to_place is None and led else run  # what is tried there afterwards stays there
 
 
 def rpa_of(run: RunStory | None) -> Figure:

@@ -30,7 +30,7 @@ def remarks(story: Story, unwatched_s: float | None, clock: WallClock) -> list[s
             f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
             " service in all of them"
         )
-    found += _unseen_before(story)
+    found += [*_unseen_before(story), *_changed(story)]
     service = story.of
     if service is not None:
         for run in story.runs:
@@ -53,6 +53,24 @@ def _clock_set(story: Story, clock: WallClock) -> Iterator[str]:
     if abs(set_s) >= SET_S:
         way = f"{'forward' if set_s > 0 else 'back'} by {show_duration(abs(set_s))}"
         yield f"the controller's clock was set {way} meanwhile: no duration has that in it"
+
+
+def _changed(story: Story) -> Iterator[str]:
+    """Objectives that were edited while the incident was open: it is judged by those that were in force at its end."""
+    was, now = story.began_under, story.of
+    if was is None or now is None or not story.episodes:
+        return
+    each = (("RTO", was.rto_s, now.rto_s), ("RPO", was.rpo_s, now.rpo_s), ("MTD", was.mtd_s, now.mtd_s))
+    for name, before, after in each:
+        if before == after:
+            continue
+        if before is None:
+            yield f"no {name} was declared when it began; {show_duration(after or 0.0)} was declared meanwhile"
+        elif after is None:
+            yield f"its {name} was {show_duration(before)} when it began, and none is declared any more"
+        else:
+            told = f"its {name} was {show_duration(before)} when it began, and was changed meanwhile"
+            yield f"{told}: it is judged by {show_duration(after)}"
 
 
 def _unseen_before(story: Story) -> list[str]:

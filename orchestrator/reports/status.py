@@ -71,7 +71,7 @@ def status_now(
         undelivered_of=tuple(due.client for due in untold),
         asking=live.asking,
         cannot=tuple(lacks(state, now, wall, live, wall_of)),
-        left=() if model is None else tuple(status_notes.left_behind(state, model)),
+        left=() if model is None else tuple(status_notes.left_behind(state, model, now)),
     )
 
 

@@ -36,6 +36,7 @@ def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float
         yield f"drill {drill.id} ({began.kind.value}, {began.move}), for {since}: {stage(state, drill)}"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
+    yield from _in_the_way(service, found, state)
 
 
 def notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
@@ -70,8 +71,8 @@ def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str
             yield f"{move} is in effect since {name}, and is no move of the configuration any more"
 
 
-def left_behind(state: d.Decided, model: Model) -> Iterable[str]:
-    """What stands elsewhere, or in effect, of services and clients that the configuration does not know any more."""
+def left_behind(state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    """What stands elsewhere, in effect, or by a word, of services and clients that the configuration has no more."""
     for name, found in state.services.items():
         if name not in model.services and found.formerly and found.place != found.formerly[0][1]:
             yield f"{name} is no service of the configuration any more; it was last {found.stands}"
@@ -79,6 +80,16 @@ def left_behind(state: d.Decided, model: Model) -> Iterable[str]:
     for move, run in state.engaged.items():
         if move.partition("/")[0] not in clients:
             yield f"{move} is in effect since {run}, and its client is none of the configuration any more"
+    known = {d.EVERYTHING, *model.services, *clients}
+    words = [(subject, f"the hold by {_speaker(x)}", "resume", "") for subject, x in state.holds.items()]
+    words += [
+        (x, "its maintenance", "maintenance", " --end") for x, ends_at in state.maintenance.items() if ends_at > now
+    ]
+    words += [(subject, f"the suspicion by {_speaker(x)}", "clear", "") for subject, x in state.suspected.items()]
+    for subject, what, verb, option in words:
+        if subject not in known and "#" not in subject:  # a calendar's window ends with its calendar
+            gone = f"{subject} is no service or client of the configuration any more"
+            yield f"{gone}: {what} stops nothing; to end it: bascule {verb} {subject}{option}"
 
 
 def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
@@ -108,6 +119,14 @@ def edited(service: Service, state: d.Decided, model: Model, now: float) -> Iter
         differs = plan.changed(Transaction(model, state, {}, now), run)
         if differs:
             yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
+
+
+def _in_the_way(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
+    """Why nothing is tried in an outage: a run that was at work when it began has not ended."""
+    incident, own = state.incidents.get(found.incident or ""), state.run_for(service.id)
+    if incident is not None and own is not None and own.started.at < incident.episode_opened_at:
+        what = f"{own.id} ({own.started.move}), which was at work before, has ended"
+        yield f"no tier is tried until {what}; to stop it: bascule abort {own.id}"
 
 
 def _speaker(word: WordAccepted) -> str:

@@ -153,7 +153,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
     asked = asked and (s.run is not None or s.reason != Reason.TIER_CHOSEN.value)  # that run has ended
     if s.reason and s.decision != "act" and asked:
-        below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
+        below = s.reason == Reason.NO_TIER_LEFT.value and s.tiers  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
         yield from _wrapped(f"  {s.decision}: ", why, width, "yellow")
     moves = max([len(_short(t.move)) for t in s.tiers], default=0)

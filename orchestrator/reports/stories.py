@@ -131,6 +131,9 @@ class Stories(State):
             case r.ControllerBegan():
                 for story in self._live():
                     story.controllers.append(x)
+                for _, run in self._runs.values():
+                    if run.ended is None:
+                        run.taken_over.append(x.at)
             case r.DrillMissed() if x.schedule in self.decided.schedules:
                 self.missed.append((x, self.decided.schedules[x.schedule].plan))
             case r.Configured():
@@ -147,6 +150,7 @@ class Stories(State):
             digest = self.decided.configuration
             may_act = frozenset(self.decided.services[x.service].may_act)
             story = Story(x.incident, x.service, model=self.model_of(digest), configuration=digest, may_act=may_act)
+            story.began_under = story.of
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]

@@ -66,6 +66,7 @@ class RunStory:
     approved: r.RunApproved | None = None
     vouched: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who states that it cannot act
     abort: r.AbortAsked | None = None
+    taken_over: list[float] = field(default_factory=list)  # when a controller began while it was on
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class Story:
     between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
+    began_under: Service | None = None  # of an incident: the service as it was configured when it was opened
     may_act: frozenset[str] = frozenset()  # where it might act when it began
 
     @property

@@ -182,10 +182,12 @@ def test_a_clients_period(kept: Kept, tmp_path: Path, bascule: Bascule, capsys: 
     assert (erp["incidents"], erp["met"]) == (3, sum(x["met"] for x in told["totals"]))
     assert erp["down_s"] == sum(o["seconds"] for x in told["inside"] for a in x["parts"] for o in a["outages"])
     assert bascule("report", "verify", str(data)) == 0
-    assert bascule("report", "acme", "--from", "2026-12-01", "--to", "2026-12-31", "--markdown", "-") == 0
+    assert bascule("report", "acme", "--from", "2026-10-01", "--to", "2026-10-31", "--markdown", "-") == 0
     assert "no incident, planned move or drill that began in this time is on record" in capsys.readouterr().out
     assert bascule("report", "acme", "--from", "yesterday", "--to", "2026-12-31") == 2
     assert "--from yesterday is no day" in capsys.readouterr().err
+    assert bascule("report", "acme", "--from", "2126-12-01", "--to", "2126-12-31", "--markdown", "-") == 2
+    assert "--from 2126-12-01 has not begun yet (UTC)" in capsys.readouterr().err
     assert bascule("report", "nobody", *days) == 2
     assert "there is no client nobody" in capsys.readouterr().err
     assert bascule("report", "acme") == 2

@@ -202,6 +202,16 @@ def relapsed() -> World:
     return world
 
 
+def half_way_back() -> World:
+    """It was handed over, and its way home failed: no tier starts from there, and the way home does."""
+    world = at_geo()
+    world.outcomes["return-hq"] = e.AttemptEnd.FAILED
+    world.bad("cloud-ready")
+    world.say(B, "acme/erp")
+    world.run(120)
+    return world
+
+
 def held() -> World:
     world = lab()
     world.say(WordKind.HOLD, "acme")
@@ -223,6 +233,8 @@ STORIES = [
     Story(Reason.PLAN_CHANGED, edited(run="r1", over=True), A, "r1"),
     Story(Reason.NO_TIER_LEFT, two_down, F, "acme/erp"),
     Story(Reason.NO_TIER_LEFT, nothing_declared, F, "acme/erp"),
+    Story(Reason.NO_TIER_LEFT, half_way_back, F, "acme/erp"),
+    Story(Reason.WRONG_PLACE, half_way_back, F, "acme/erp", {"move": "geo-site"}),
     Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site"}),
     Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site", "fenced": "acme/hq"}),
     Story(Reason.WRONG_PLACE, lab, F, "acme/erp", {"move": "geo-site", "fenced": "cloud"}),
@@ -361,6 +373,22 @@ def works(remedy: Remedy, story: Story) -> bool:
         (Story(Reason.IN_INCIDENT, waiting, B, "acme/erp"), ["bascule status acme/erp", "bascule abort r1"]),
         (Story(Reason.IN_INCIDENT, failed, B, "acme/erp"), ["bascule failover acme/erp"]),
         (Story(Reason.NO_TIER_LEFT, edited(), F, "acme/erp"), ["bascule reload"]),
+        (
+            Story(Reason.NO_TIER_LEFT, half_way_back, F, "acme/erp"),
+            [
+                "bascule status acme/erp",
+                "bascule failover acme/erp --move cloud-instance",
+                "bascule failback acme/erp --override 'in an incident' --reason WHY",
+            ],
+        ),
+        (
+            Story(Reason.WRONG_PLACE, half_way_back, F, "acme/erp", {"move": "geo-site"}),
+            ["bascule status acme/erp", "bascule failback acme/erp --override 'in an incident' --reason WHY"],
+        ),
+        (
+            Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site"}),
+            ["bascule status acme/erp", "bascule failback acme/erp"],
+        ),
     ],
 )
 def test_nothing_is_advised_that_is_known_to_be_refused(story: Story, commands: list[str]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.failures import CallWrong
+from orchestrator.cli.workspace import subject_named
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepKey, StepProgressed, TaskTime, WordKind
@@ -40,6 +42,7 @@ def tape(kept: Kept) -> Tape:
         (("abort", "r3"), WordKind.ABORT, "r3", {}),
         (("hold", "mail"), WordKind.HOLD, "acme/mail", {}),
         (("hold", "acme"), WordKind.HOLD, "acme", {}),
+        (("hold", "acme/"), WordKind.HOLD, "acme", {}),
         (("hold", "--all"), WordKind.HOLD, "*", {}),
         (("resume", "acme/mail"), WordKind.RESUME, "acme/mail", {}),
         (("maintenance", "bistro", "--for", "1h30m"), WordKind.MAINTENANCE, "bistro", {"for_s": 5400.0}),
@@ -63,6 +66,28 @@ def test_each_verb_says_its_word(
     assert (word.kind, word.subject, word.options) == (kind, subject, options)
     assert (word.who, word.why) == ("Ann Example", "storm")
     assert len(word.id) == 36
+
+
+def test_a_client_that_is_called_like_a_service_is_named_by_what_the_refusal_says() -> None:
+    known = ("shop/till", "acme/shop", "bistro/shop")
+    with pytest.raises(CallWrong, match="shop is a client and a service") as wrong:
+        subject_named("shop", known)
+    assert wrong.value.remedy == "Say shop/ for the client, or acme/shop, or bistro/shop"
+    named = [subject_named(x, known) for x in ("shop/", "acme/shop", "bistro/shop")]
+    assert named == ["shop", "acme/shop", "bistro/shop"]
+
+
+@pytest.mark.parametrize("verb", [("resume",), ("maintenance", "--end"), ("clear",)])
+def test_what_stands_by_a_name_that_is_none_of_the_configuration_can_be_ended(
+    tape: Tape, straw: Straw, bascule: Bascule, kept: Kept, verb: tuple[str, ...]
+) -> None:
+    begins = {"resume": WordKind.HOLD, "maintenance": WordKind.MAINTENANCE, "clear": WordKind.SUSPECT}
+    said = (begins[verb[0]], "Ann Example", "acme/till", "", Reason.ASKED_BY_OPERATOR, "")
+    assert bascule(verb[0], "acme/till", *verb[1:]) == 2
+    tape.write(r.WordAccepted(tape.now, "w1", *said, ends_at=tape.now + 600.0))
+    kept.keep(tape)
+    assert bascule(verb[0], "acme/till", *verb[1:]) == 0
+    assert [x.subject for x in straw.heard] == ["acme/till"]
 
 
 @pytest.mark.parametrize(

@@ -388,3 +388,31 @@ def test_whoever_lets_go_is_told_what_goes_on_to_hold_it() -> None:
     world.say(WordKind.MAINTENANCE, "acme", for_s=600.0)
     ended = world.say(WordKind.MAINTENANCE_END, "acme")
     assert ended.evidence == "maintenance end: acme; still: acme#patches is in maintenance"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (WordKind.HOLD, WordKind.RESUME),
+        (WordKind.MAINTENANCE, WordKind.MAINTENANCE_END),
+        (WordKind.SUSPECT, WordKind.CLEAR),
+    ],
+)
+@pytest.mark.parametrize("subject", ["acme/erp", "acme"])
+def test_what_stands_by_the_name_of_a_service_or_client_that_is_gone_can_be_ended(
+    begin: WordKind, end: WordKind, subject: str
+) -> None:
+    """It is renamed: what was said of it stops nothing any more, and is ended by the name by which it was said."""
+    world = lab()
+    assert world.say(begin, subject, for_s=600.0).accepted
+    services = {f"{x.client}s/{x.name}": x for x in world.model.services.values()}
+    model = replace(
+        world.model,
+        digest="renamed",
+        services={n: replace(x, id=n, client=n.partition("/")[0], depends_on=()) for n, x in services.items()},
+    )
+    world.hears(e.ConfigurationLoaded(model))
+    assert world.decided().configuration == "renamed"
+    assert world.say(begin, subject, for_s=600.0).reason == "no such service"
+    assert world.say(end, subject).accepted
+    assert world.say(end, subject).reason == "no such service"

@@ -335,7 +335,7 @@ def _abort(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
 def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     """Hold, maintenance, suspicion, their ends, and whatever else is only kept; the record itself takes effect."""
     clients = {s.client for s in tx.model.services.values()}
-    if word.subject not in (EVERYTHING, *tx.model.services, *clients):
+    if word.subject not in (EVERYTHING, *tx.model.services, *clients) and not standing_words.stands_by(tx, word):
         return no_such_service(tx, word)
     if word.kind is WordKind.RESUME:
         braked = any(covers(word.subject, s.id) and is_braked(tx, s) for s in tx.model.services.values())

@@ -226,13 +226,14 @@ def _edited(tx: Transaction, service: Service, move: Move) -> Iterator[Assessmen
 def _objections(tx: Transaction, service: Service, tier: Tier, move: Move, since: float) -> Iterator[Assessment]:
     """All that speaks against this tier, the first first; whoever asks stops at the first that counts."""
     yield from _edited(tx, service, move)
-    yield from _cannot_start(tx, service, move)
+    yield from cannot_start(tx, service, move)
     yield from _not_viable(tx, move, since)
     yield from _engaged(tx, move)
     yield from _too_late(tx, service, tier, move)
 
 
-def _cannot_start(tx: Transaction, service: Service, move: Move) -> Iterator[Assessment]:
+def cannot_start(tx: Transaction, service: Service, move: Move) -> Iterator[Assessment]:
+    """Why it does not lead on from where the service is, by records."""
     state = tx.state(service)
     place, stands = state.place, f"{service.id} is {state.stands}"
     if move.to is not None and move.to == place:

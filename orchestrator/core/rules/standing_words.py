@@ -20,6 +20,13 @@ _ENDS: dict[WordKind, Callable[[Transaction], list[str]]] = {
 """What the words that end something can end."""
 
 
+def stands_by(tx: Transaction, word: WordSpoken) -> bool:
+    """Whether this word ends what was said of its subject, which may be no service or client any more."""
+    if word.kind is WordKind.RESUME:
+        return word.subject in tx.decided.holds
+    return word.kind in _ENDS and word.subject in _ENDS[word.kind](tx)
+
+
 def still_stands(tx: Transaction, word: WordSpoken) -> str:
     """What goes on to cover the same when a hold, a window or a suspicion of it ends."""
     if word.kind is WordKind.RESUME:

@@ -81,6 +81,9 @@ SENTENCES = (
     "the controller's clock was set forward by {time} meanwhile: no duration has that in it",
     "the controller's clock was set back by {time} meanwhile: no duration has that in it",
     "no good answer is on record before the first bad one: whether it worked then is not known",
+    "no {objective} was declared when it began; {time} was declared meanwhile",
+    "its {objective} was {time} when it began, and none is declared any more",
+    "its {objective} was {time} when it began, and was changed meanwhile: it is judged by {later}",
     *MOMENTS,
     # of what a proof rests on: `proofs.py`
     "the move {move}",

@@ -107,6 +107,9 @@ def _missed(a: Account) -> Iterator[Said]:
             text = "the RTO of {rto_s} is missed: {rta_s} so far"
             text = "the RTO of {rto_s} is missed: at most {rta_s} so far" if a.down_at_most else text
         yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
+    over = a.rta.seconds is not None or (a.rto_s is not None and down_s > a.rto_s)
+    if a.rto_met is None and a.rto_s is not None and a.outages and over:
+        yield Said("whether the RTO of {rto_s} was met is not known", {"rto_s": a.rto_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
         text = "{run}: the RPO of {rpo_s} was missed: {rpa_s}"
         text = text if a.drill else "the RPO of {rpo_s} was missed: {rpa_s}"

@@ -11,10 +11,10 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.printing import Papers
-from orchestrator.reports.papers.shape import Report, Said
+from orchestrator.reports.papers.shape import Done, Report, Said
 from orchestrator.reports.papers.tongue import Tongue
 from tests.reports.papers.told import once_more, sliced
-from tests.reports.sample import Tape, asked_act, first_act, second_act
+from tests.reports.sample import K, Tape, asked_act, first_act, second_act
 from tests.reports.test_evidence import in_vain
 
 
@@ -214,3 +214,22 @@ def test_an_mtd_is_no_better_known_than_the_rto() -> None:
     down(tape)
     found = report(tape)
     assert {x.objective: x.met for x in found.objectives} == {"RTO": None, "RPO": None, "MTD": None}
+
+
+def test_a_step_that_was_begun_and_given_up_was_not_skipped() -> None:
+    """A run is aborted while its verification is awaited: that was live, and what came after it never began."""
+    tape = begun()
+    bad = tape.now
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    steps = (("preflight", K.PREFLIGHT), ("execute", K.EXECUTE), ("verify", K.VERIFY), ("finish", K.FINISH))
+    tape.run("r1", "backup-isp", steps, incident="i1", tier=1, deadline=bad + 120.0)
+    tape.step("r1", "preflight", 0.2)
+    tape.step("r1", "execute", 2.0)
+    tape.write(r.StepBegan(tape.now, "r1", "verify", 1))
+    tape.after(8.0)
+    for name, attempt in (("verify", 1), ("finish", 0)):
+        tape.write(r.StepFinished(tape.now, "r1", name, attempt, r.StepState.SKIPPED, Reason.ABORTED, "by Ann"))
+    tape.write(r.RunEnded(tape.now, "r1", False, Reason.ABORTED, "by Ann"))
+    made = {x.step: (x.done, x.state) for x in report(tape, "i1").steps}
+    assert made["verify"] == (Done.LIVE, "skipped")
+    assert made["finish"] == (Done.SKIPPED, "skipped")

@@ -1,0 +1,210 @@
+"""Stories of disasters that go on while something else happens: what is told of them is what is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core.awareness.sight import sight
+from orchestrator.core.events import ConfigurationLoaded, WordKind
+from orchestrator.core.model import Mode, Model
+from orchestrator.core.transaction import Transaction
+from orchestrator.reports.account import account
+from orchestrator.reports.papers.lessons import failed, worked
+from orchestrator.reports.papers.shape import Said
+from orchestrator.reports.papers.tongue import Tongue
+from orchestrator.reports.shape import Account
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
+from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Story
+from orchestrator.reports.text import plain
+from tests.core.stage import hq_loses_power, lab
+from tests.core.world import World
+from tests.reports.sample import WALL, Written
+
+
+def stories_of(world: World, *known: Model) -> Stories:
+    """Everything that happened in it. `known`: the configurations that were in force; else its own."""
+    models = {x.digest: x for x in known or (world.model,)}
+    return Stories(models.get).read(Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1))
+
+
+def told(world: World, name: str = "i1") -> tuple[Story, Account]:
+    """A story, and the account of it."""
+    stories = stories_of(world)
+    story = stories.stories[name]
+    return story, account(story, stories.clock, world.now)
+
+
+def texts(said: list[Said]) -> list[str]:
+    return [x.text.format(**x.slots) for x in said]
+
+
+def status_of(world: World) -> str:
+    """What a status shows now, with a daemon at work."""
+    tx = Transaction(world.model, world.engine.decided, world.engine.rows, world.now)
+    live = Live(True, 0.0, sight=sight(tx))
+    return plain(status_lines(status_now(world.engine.decided, world.model, world.now, WALL + world.now, live), 200))
+
+
+def until(world: World, so: Callable[[], bool]) -> None:
+    for _ in range(100_000):
+        if so():
+            return
+        world.go()
+    raise AssertionError("it never came")
+
+
+# ---- a controller that is away
+
+
+@pytest.mark.parametrize(("killed_in", "bound"), [("verify", True), ("execute", True), (None, False)])
+def test_what_a_run_took_while_no_controller_was_there_is_a_bound(killed_in: str | None, bound: bool) -> None:
+    """Whether a playbook ran or only answers were awaited: nobody saw when it was so."""
+    world = lab()
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet")
+    world.takes["backup-isp"] = 5.0
+    if killed_in is not None:
+        world.effects.clear()
+        until(world, lambda: killed_in in [s.name for x in world.decided().unfinished_runs() if (s := x.current())])
+        world.run(1)
+        world.crash()
+        world.run(600)
+        world.good("erp-transaction", "hq-internet")
+        world.start()
+    else:
+        world.effects["backup-isp"] = lambda: world.good("erp-transaction", "hq-internet")
+    world.run(60)
+    story, a = told(world)
+    (said,) = [x for x in texts([*worked(story, a)]) if "was made and verified" in x]
+    assert (" in at most " in said) is bound
+
+
+@pytest.mark.parametrize(("away_s", "said"), [(60.0, False), (3600.0, True)])
+def test_that_an_rto_was_perhaps_missed_stands_among_what_did_not_work(away_s: float, said: bool) -> None:
+    """Nobody looked for an hour, and its RTO is fifteen minutes."""
+    world = lab()
+    world.effects.clear()
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet")
+    world.run(5)
+    world.crash()
+    world.run(away_s)
+    world.good("erp-transaction", "hq-internet")
+    world.start()
+    world.run(60)
+    story, a = told(world, world.decided().services["acme/erp"].last_incident or "")
+    assert a.rta.at_most
+    assert a.rto_met is (None if said else True)
+    assert ("whether the RTO of 900.0 was met is not known" in texts([*failed(story, a)])) is said
+
+
+# ---- data
+
+
+def test_a_service_that_was_led_elsewhere_in_its_outage_has_not_stayed_whatever_was_tried_there() -> None:
+    """A way back is being prepared when the service fails: it is led home, and started anew there in vain."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(600)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    world.bad("hq-dark", "hq-off")
+    world.good("hq-internet", "isp-b-path")
+    world.takes["rebuild_hq"] = 60.0
+    world.effects = {"hand_over": lambda: world.good("geo-handed-over")}
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(20)
+    world.bad("erp-transaction")
+    world.run(300)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    story, a = told(world, world.decided().services["acme/erp"].last_incident or "")
+    assert [x.started.to_place for x in story.runs] == ["acme/hq", None, "acme/geo"]
+    assert (a.from_place, a.to_place) == ("acme/geo", "acme/hq")
+    assert (a.rpa.seconds, a.rpa.source) == (None, "not measured")
+
+
+# ---- what nothing is tried for
+
+
+def test_a_run_that_was_at_work_before_an_outage_is_told_to_be_in_the_way() -> None:
+    """A way back that prepares for an hour is not stopped by itself where a person asked for it."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(600)
+    world.bad("hq-dark", "hq-off")
+    world.good("hq-internet", "isp-b-path")
+    world.takes["rebuild_hq"] = 3600.0
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(20)
+    assert "no tier is tried" not in status_of(world)
+    world.bad("erp-transaction")
+    world.run(60)
+    assert (
+        "no tier is tried until r2 (acme/return-hq), which was at work before, has ended; to stop it: bascule abort r2"
+        in (status_of(world))
+    )
+    world.say(WordKind.ABORT, "r2")
+    world.run(5)
+    assert "no tier is tried" not in status_of(world)
+
+
+def test_that_no_tier_is_left_says_why_where_there_is_none() -> None:
+    world = lab(Mode.OBSERVE, ladder=(), failback=())
+    world.silent("erp-transaction")
+    world.run(20)
+    assert "  ask: no tier left: it has no ladder" in status_of(world).splitlines()
+
+
+# ---- what is gone from the configuration
+
+
+def test_a_hold_of_what_was_renamed_is_told_to_hold_nothing_and_how_to_end_it() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.say(WordKind.MAINTENANCE, "acme/erp", for_s=600.0)
+    world.say(WordKind.SUSPECT, "acme/hq-internet")
+    assert "acme/erp  " in status_of(world)
+    services = {x.replace("/erp", "/books"): y for x, y in world.model.services.items()}
+    renamed = replace(world.model, services={n: replace(x, id=n) for n, x in services.items()})
+    left = status_now(world.decided(), renamed, world.now, WALL, Live(daemon=True)).left
+    gone = "acme/erp is no service or client of the configuration any more"
+    assert left == (
+        f"{gone}: the hold by Ada stops nothing; to end it: bascule resume acme/erp",
+        f"{gone}: its maintenance stops nothing; to end it: bascule maintenance acme/erp --end",
+    )
+    after = status_now(world.decided(), renamed, world.now + 601.0, WALL, Live(daemon=True)).left
+    assert len(after) == 1, "a window that is over stops nothing anyway"
+
+
+@pytest.mark.parametrize(
+    ("was", "edited", "said"),
+    [
+        ({}, {"rto_s": 60.0}, ["its RTO was 15:00 when it began, and was changed meanwhile: it is judged by 1:00"]),
+        ({"mtd_s": 3600.0}, {"mtd_s": None}, ["its MTD was 1:00:00 when it began, and none is declared any more"]),
+        ({}, {"mtd_s": 7200.0}, ["no MTD was declared when it began; 2:00:00 was declared meanwhile"]),
+        ({}, {"priority": 7}, []),
+    ],
+)
+def test_an_objective_that_was_edited_in_an_incident_is_told_to_have_been(
+    was: dict[str, object], edited: dict[str, object], said: list[str]
+) -> None:
+    world = lab(**was)
+    world.effects.clear()
+    world.silent("erp-transaction")
+    world.run(100)
+    first = world.model
+    erp = replace(first.services["acme/erp"], **edited)  # type: ignore[arg-type]
+    second = replace(first, digest="edited", services={**first.services, "acme/erp": erp})
+    world.hears(ConfigurationLoaded(second))
+    world.run(100)
+    stories = stories_of(world, first, second)
+    a = account(stories.stories["i1"], stories.clock, world.now)
+    assert (a.configuration, a.rto_s) == ("edited", erp.rto_s)
+    assert [x for x in a.remarks if "when it began" in x] == said
+    known = [Tongue("fr").known(x) for x in a.remarks if "when it began" in x]
+    assert all((x not in said and "entre-temps" in x) or "plus aucun" in x for x in known)
