@@ -65,8 +65,7 @@ def found(pattern: str, text: str) -> bool:
             return slow.search(text, timeout=limit_s) is not None
         except TimeoutError:
             busy = f"{len(text)} characters kept it busy for {limit_s * 1000:.1f} ms".replace(".0 ms", " ms")
-            less = "; it gets no longer, because such patterns of this client have taken a tenth of all time"
-            told = busy + (less if limit_s < patience.MOST_S else "")
+            told = busy if limit_s >= patience.MOST_S else f"{busy}; it gets no longer, because {patience.SPENT}"
             raise TookTooLong(f"/{pattern}/ could not be looked for: {told}") from None
 
 

@@ -1,9 +1,10 @@
-"""How long patterns that need backtracking may be looked for, client by client.
+"""How long answers that are slow to judge may keep this program busy, client by client.
 
-The one rule it keeps: what the targets of one client say costs the others nothing. All patterns are looked for in the
-program's one loop, where nobody else goes on meanwhile. So each client has a purse: what its patterns take is paid from
-it, and it fills again at a tenth of the time. Out of an empty one each look gets `LEAST_S`, which is far more than an
-ordinary pattern takes.
+The one rule it keeps: what the targets of one client say costs the others nothing. All answers are judged in the
+program's one loop, where nobody else goes on meanwhile. So each client has a purse: what patterns that need
+backtracking, and documents of JSON, take is paid from it, and it fills again at a tenth of the time. Out of an empty
+one a pattern gets `LEAST_S`, which is far more than an ordinary one takes, and a document that is not small is not
+read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from dataclasses import dataclass
 MOST_S = 0.05  # of one look
 LEAST_S = 0.0005
 PURSE_S = 0.2
-_SHARE = 0.1  # of the time
+SMALL = 16384  # characters of a document that costs next to nothing
+_DEBT_S = 1.0  # a document is read to its end, whatever it takes
+SPENT = "what takes long to judge of this client's answers has taken a tenth of all time"
+_SHARE = 0.1
 
 _purses: dict[str, _Purse] = {}
 _whose: ContextVar[_Purse | None] = ContextVar("whose", default=None)
@@ -54,4 +58,10 @@ def look() -> Iterator[float]:
         yield MOST_S if purse is None else min(MOST_S, max(LEAST_S, purse.left_s))
     finally:
         if purse is not None:
-            purse.left_s = max(0.0, purse.left_s - (time.thread_time() - began))
+            purse.left_s = max(-_DEBT_S, purse.left_s - (time.thread_time() - began))
+
+
+def is_affordable(characters: int) -> bool:
+    """Whether a document of this size may be read now, in a look."""
+    purse = _whose.get()
+    return purse is None or purse.left_s > 0 or characters <= SMALL
