@@ -1,9 +1,10 @@
 """The queue before one way to tell people: notices for it wait there, in order, and nowhere else.
 
 The one rule it keeps: no way waits for another one, and no receiver waits for the refusals of another, nor a client
-for the many notices of another: they take turns. Each way has a queue, a worker and threads of its own. A way that hangs, refuses or is flooded is given up after its own tries, and
-what waits behind it is told why. A program may refuse one person (an invalid number) and accept a message for another.
-So what counts is for whom a message is, and of which client.
+for the many notices of another: they take turns. Each way has a queue, a worker and threads of its own. A way that
+hangs, refuses or is flooded is given up after its own tries, and what waits behind it is told why. A program may refuse
+one person (an invalid number) and accept a message for another. So what counts is for whom a message is, and of which
+client.
 
     what the way did                what becomes of it
     -----------------------------------------------------------------------------------------------------------
