@@ -44,13 +44,19 @@ def check(
     as_json
         One JSON object on standard output.
     """
+    from orchestrator.cli.workspace import begun_in, find_workspace
+
+    found = find_workspace(workspace)
+    with begun_in(found):  # a plug-in that is named from the workspace is the workspace's
+        return _checked(found, names, as_json=as_json)
+
+
+def _checked(found: Path, names: tuple[str, ...], *, as_json: bool) -> int:
     from orchestrator.cli.login import by_ansible
     from orchestrator.cli.validate import probe_kinds
-    from orchestrator.cli.workspace import find_workspace
     from orchestrator.config import load
     from orchestrator.probes.kinds import asked_from
 
-    found = find_workspace(workspace)
     loaded = load(found, probe_kinds=probe_kinds(), logins=bool(names))  # those that nobody wrote are asked by name
     here = loaded.daemon.vantage
     there = list(loaded.model.checks.values())

@@ -33,7 +33,7 @@ def daemon(
     import sys
 
     from orchestrator.cli.failures import CallWrong, explain
-    from orchestrator.cli.workspace import find_workspace
+    from orchestrator.cli.workspace import begun_in, find_workspace
     from orchestrator.daemon.logs import LAST_LINES_S, set_up_logs
     from orchestrator.daemon.serve import serve
 
@@ -42,7 +42,9 @@ def daemon(
     chosen = find_workspace(workspace)
     outlet = set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
     try:
-        return asyncio.run(serve(chosen, wait_for_lease=wait_for_lease, new_epochs=new_epochs, log_state=outlet.state))
+        with begun_in(chosen):
+            serving = serve(chosen, wait_for_lease=wait_for_lease, new_epochs=new_epochs, log_state=outlet.state)
+            return asyncio.run(serving)
     except (Exception, KeyboardInterrupt) as error:
         return explain(error)  # here: after the last line of the log nothing more can be said
     finally:

@@ -41,14 +41,16 @@ def try_all(
     import sys
     import uuid
 
-    from orchestrator.cli.workspace import find_workspace
+    from orchestrator.cli.workspace import begun_in, find_workspace
     from orchestrator.config.load import load_notify
     from orchestrator.config.settings import NOT_HAD
     from orchestrator.notify.trial import try_ways
 
-    settings, faults = load_notify(find_workspace(workspace))
-    ids = [_person(name, settings) for name in people]
-    tried = asyncio.run(try_ways(settings, ids, _who(), f"test/{uuid.uuid4()}"))
+    found = find_workspace(workspace)
+    with begun_in(found):  # as a daemon starts programs
+        settings, faults = load_notify(found)
+        ids = [_person(name, settings) for name in people]
+        tried = asyncio.run(try_ways(settings, ids, _who(), f"test/{uuid.uuid4()}"))
     # A way whose URL is kept where this login cannot have it was not tried: that is no success.
     missing = [fault for fault in faults.warnings() if fault.message.endswith(NOT_HAD)]
     left_out = [str(fault) for fault in (*faults.sorted(), *missing)]

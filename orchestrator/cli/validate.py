@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,10 +55,10 @@ def validate(
         return 0
 
     from orchestrator.cli.url_check import asked_beside
-    from orchestrator.cli.workspace import find_workspace
+    from orchestrator.cli.workspace import begun_in, find_workspace
 
-    root = find_workspace(None) if workspace is None else workspace
-    with asked_beside(root) as ask_url:
+    root = find_workspace(None) if workspace is None else workspace.absolute()
+    with asked_beside(root) as ask_url, begun_in(root) if root.is_dir() else nullcontext():
         return _validated(root, clients, ask_url, as_json=as_json, cache=cache)
 
 

@@ -16,7 +16,7 @@ from orchestrator.cli.failures import DONE, FAILED, REFUSED
 from orchestrator.cli.output import unhindered
 from orchestrator.cli.remedies import remedies
 from orchestrator.cli.speaker import Speaker
-from orchestrator.cli.workspace import find_workspace, reading, service_named, subject_named
+from orchestrator.cli.workspace import begun_in, find_workspace, reading, service_named, subject_named
 
 if TYPE_CHECKING:
     from orchestrator.cli.live import Follower
@@ -109,7 +109,7 @@ def _alone(workspace: Path, word: WordSpoken, follower: Follower) -> Answered:
     def on_progress(event: StepProgressed) -> None:
         follower.progress(event.key.run, event.key.step, event.task)
 
-    with unhindered():
+    with unhindered(), begun_in(workspace):
         _quiet_logs()
         try:
             return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress)
@@ -173,7 +173,8 @@ def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
         from orchestrator.shell import oneshot
 
         _quiet_logs()
-        plan = encode(oneshot.dry_run(workspace, word))
+        with begun_in(workspace):
+            plan = encode(oneshot.dry_run(workspace, word))
     if as_json:
         sys.stdout.write(json.dumps(plan, indent=2) + "\n")
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,22 @@ def find_workspace(given: Path | None) -> Path:
     if wrong := whose.of_another(found):
         raise CallWrong(wrong, whose.REMEDY)
     return found
+
+
+@contextmanager
+def begun_in(workspace: Path) -> Iterator[None]:
+    """Work as if the command had been given in the workspace, wherever it was.
+
+    A program that its files name by a relative path (a plug-in, a way to tell people) is the workspace's. Where the
+    command was given, others may write.
+    """
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it may have no name any more
+    try:
+        os.chdir(workspace)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def _chosen(given: Path | None) -> Path:

@@ -96,7 +96,7 @@ class Played:
 
 def existing_ids(stage: Stage, since_s: float) -> frozenset[str] | None:
     """The ids of transactions that exist now, asked as an end user would; None: nobody answers."""
-    argv = [sys.executable, "-m", "orchestrator.lab.programs.meter", "--mode", "ids"]
+    argv = [sys.executable, "-P", "-m", "orchestrator.lab.programs.meter", "--mode", "ids"]
     argv += ["http://erp.acme.example/transactions", "--resolver", "198.51.100.53", "--since", str(since_s)]
     try:
         done = stage.lab.exec("client", argv, capture_output=True, text=True, timeout=60)

@@ -113,7 +113,7 @@ def _play_one(built: Stage, number: int, one: Drilled) -> None:
     _say(f"  {scene.why}", "dim")
     known = {x.drill for x in _told(built)}
     began_s = time.time()
-    words = [sys.executable, "-m", "orchestrator.cli.main", "drill", "run", SERVICE, *scene.words]
+    words = [sys.executable, "-P", "-m", "orchestrator.cli.main", "drill", "run", SERVICE, *scene.words]
     words += ["--by", "Alice Martin", "--workspace", str(built.workspace)]
     running = built.lab.popen("noc", words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     shown: set[tuple[str, str]] = set()

@@ -51,7 +51,7 @@ class Stage:
         self.lab.down()
         self.lab.up(progress)
         progress("Starting bascule at the operations centre (host noc)")
-        argv = [sys.executable, "-m", "orchestrator.cli.main", "daemon", "--workspace", str(self.workspace)]
+        argv = [sys.executable, "-P", "-m", "orchestrator.cli.main", "daemon", "--workspace", str(self.workspace)]
         with self.log.open("wb") as log:
             self._daemon = self.lab.popen("noc", argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.user = MeterLog(self.lab.meter_log("client"))

@@ -198,7 +198,7 @@ class Lab:
         options["env"] = {**os.environ, "PYTHONPATH": str(home())}
         directory = str(options.pop("cwd", None) or os.getcwd())
         # -S: the few lines that join the namespaces need no site-packages, and start three times sooner.
-        return [sys.executable, "-S", "-m", "orchestrator.lab.enter", str(self.find(host)), directory, *argv]
+        return [sys.executable, "-S", "-P", "-m", "orchestrator.lab.enter", str(self.find(host)), directory, *argv]
 
     @contextlib.contextmanager
     def _lock(self, wait_s: float = 0) -> Iterator[int | None]:

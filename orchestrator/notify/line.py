@@ -1,9 +1,10 @@
 """The queue before one way to tell people: notices for it wait there, in order, and nowhere else.
 
-The one rule it keeps: no way waits for another one, and no receiver waits for the refusals of another. Each way has a
-queue, a worker and threads of its own. A way that hangs, refuses or is flooded is given up after its own tries, and
-what waits behind it is told why. A program may refuse one person (an invalid number) and accept a message for another.
-So what counts is for whom a message is, and of which client.
+The one rule it keeps: no way waits for another one, and no receiver waits for the refusals of another, nor a client
+for the many notices of another: they take turns. Each way has a queue, a worker and threads of its own. A way that
+hangs, refuses or is flooded is given up after its own tries, and what waits behind it is told why. A program may refuse
+one person (an invalid number) and accept a message for another. So what counts is for whom a message is, and of which
+client.
 
     what the way did                what becomes of it
     -----------------------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ class Line:
         self._since: set[Whom] = set()  # for whom it took nothing, since it took anything
         self._alone = 0  # so many go one by one: a combined message was refused
         self._rests_until = 0.0
+        self._served: dict[str, int] = {}  # clients, in the order in which they were served
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._hanging: set[threading.Thread] = set()
@@ -161,14 +163,23 @@ class Line:
             return [min(due, key=lambda x: (self._tries(x.whom), x.tries))]
         if len(due) <= COMBINE_FROM or self._alone > 0:
             self._alone -= 1
-            return due[:1]
-        batch, characters = [due[0]], length(due[0].message)
-        for x in due[1:]:
+            return [self._first(due)]
+        first = self._first(due)
+        batch, characters = [first], length(first.message)
+        for x in due:
+            if x is first:
+                continue
             characters += length(x.message)
-            if characters > CHARACTERS_MAX or x.person is not due[0].person or x.whom[0] != due[0].whom[0]:
+            if characters > CHARACTERS_MAX or x.person is not first.person or x.whom[0] != first.whom[0]:
                 break
             batch.append(x)
         return batch
+
+    def _first(self, due: list[_Waiting]) -> _Waiting:
+        """The oldest of the client that was not served for the longest time."""
+        first = min(due, key=lambda x: self._served.get(x.whom[1], 0))
+        self._served[first.whom[1]] = max(self._served.values(), default=0) + 1
+        return first
 
     async def _pause(self) -> None:
         """Until something is due, or something new has come to a way that is not known to be down."""

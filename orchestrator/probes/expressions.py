@@ -3,8 +3,8 @@ r"""Authors' regular expressions over texts of others: found or not, in a time t
 The one rule it keeps: a pattern means what it means to Python's `re`, and its time grows only with the length of the
 text. RE2 finds it, rewritten from Python's own reading of the pattern. RE2 does not know what lies ahead or behind,
 references to groups, atomic groups, `\b` beside letters that are not ASCII, and `$` in the middle. For these the
-backtracking `regex` is used, for at most `PATIENCE_S`. After that it raises `TookTooLong`: nothing is known of the
-text.
+backtracking `regex` is used, for as long as `patience` says. After that it raises `TookTooLong`: nothing is known of
+the text.
 
 Rejected: `re` itself (`erp.*ok` over one long line of `erp` takes a minute, and nothing else runs meanwhile); a thread
 (`re` lets no other one run); RE2 alone (`(?!.*error)` is what people write).
@@ -18,7 +18,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-PATIENCE_S = 0.05
+from orchestrator.probes import patience
+
 _PARSER = "re._parser"  # `re` has no public way to it; without it every pattern is for the slower engine
 _REPEATS_MAX = 1000  # RE2's own limit
 _MEMORY = 16 << 20  # bytes, for the states of one pattern
@@ -59,11 +60,13 @@ def found(pattern: str, text: str) -> bool:
             return quick.search(text.encode("utf-8", "replace").decode()) is not None
     if slow is None:
         return re.search(pattern, text) is not None  # unreachable for what `fault` lets through
-    try:
-        return slow.search(text, timeout=PATIENCE_S) is not None
-    except TimeoutError:
-        why = f"/{pattern}/ could not be looked for: {len(text)} characters kept it busy for {PATIENCE_S * 1000:.0f} ms"
-        raise TookTooLong(why) from None
+    with patience.look() as limit_s:
+        try:
+            return slow.search(text, timeout=limit_s) is not None
+        except TimeoutError:
+            busy = f"{len(text)} characters kept it busy for {limit_s * 1000:.1f} ms".replace(".0 ms", " ms")
+            told = busy if limit_s >= patience.MOST_S else f"{busy}; it gets no longer, because {patience.SPENT}"
+            raise TookTooLong(f"/{pattern}/ could not be looked for: {told}") from None
 
 
 def fault(pattern: str) -> str | None:

@@ -235,6 +235,7 @@ class Forks:
             self._process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # nothing from the directory in which this program was started
                     "-m",
                     "orchestrator.probes.forked",
                     self._module,

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
+from orchestrator.core.model import Json
+from orchestrator.probes import patience
 from orchestrator.probes.domain_names import name_to_ask_for
 from orchestrator.probes.example_texts import differing, matching, matching_all
-from orchestrator.probes.expressions import found
+from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.http_head import listed
 from orchestrator.probes.http_place import place_of
 from orchestrator.probes.kind import Done, Kind, Question, by_launching, first_judged
@@ -192,17 +194,26 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     if options.match is not None and not found(options.match, reply.body):
         start = " ".join(reply.body[:2000].split())[:80]
         return Judged(Answer.BAD, measures, f"{seen}, body{cut} does not match /{options.match}/: {start!r}")
-    if options.json_is:
-        try:
-            document = json.loads(reply.body)
-        except (ValueError, RecursionError):
-            return Judged(Answer.BAD, measures, f"{seen}, body{cut} is no JSON: {reply.body[:80]!r}")
-        wrong = list(islice(mismatches(document, options.json_is), 3))
-        if wrong:
-            return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong)}")
+    if options.json_is and (wrong := _wrong_in(reply.body, options.json_is, cut)):
+        return Judged(Answer.BAD, measures, f"{seen}, {wrong}")
     out = ", redirected from https to http" if reply.plain else ""
     out += f"; body{cut.rstrip(',')}" if reply.cut else ""
     return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms{out}")
+
+
+def _wrong_in(body: str, wanted: Mapping[str, Json], cut: str) -> str:
+    """What in this document is not as wanted; empty: nothing. Raises `TookTooLong`."""
+    if not patience.is_affordable(len(body)):
+        why = (
+            f"a body of {len(body)} characters was not read as JSON: what takes long to judge of this client's answers"
+        )
+        raise TookTooLong(f"{why} has taken a tenth of all time")
+    with patience.look():
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            return f"body{cut} is no JSON: {body[:80]!r}"
+        return "; ".join(islice(mismatches(document, wanted), 3))
 
 
 def _is_among(pattern: str, values: list[str]) -> bool:

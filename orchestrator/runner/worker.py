@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
 from orchestrator.core.model import Json
-from orchestrator.runner import environment, first_reach, guard, leftovers, sentences, settings, sweep
+from orchestrator.runner import compiled, environment, first_reach, guard, leftovers, sentences, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.published import Published, TooMuchPublished
 from orchestrator.runner.reading import Reading, Started, secrets_in
@@ -108,6 +108,8 @@ class Worker:
         (work / "tmp").mkdir(mode=0o700)
         settings_of = settings.Settings.find(Path(self.job.workspace), os.environ)
         self.directory = settings_of.directory
+        if settings_of.compiled is not None:
+            compiled.drop(settings_of.compiled, Path(self.job.workspace))
         given = settings_of.environment(
             os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=self.job.kept_for
         )

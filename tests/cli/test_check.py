@@ -74,6 +74,27 @@ def test_answers_of_real_checks(workspace: Path, capsys: pytest.CaptureFixture[s
     assert "1 good, 1 bad, 1 no answer" in shown
 
 
+def test_a_plug_in_that_is_named_from_the_workspace_is_the_workspaces(
+    workspace: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever the command is given: others may write there."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for place, said in ((workspace, "the workspace's own"), (elsewhere, "another's")):
+        plugin = place / "checks" / "check_it"
+        plugin.parent.mkdir(exist_ok=True)
+        plugin.write_text(f"#!/bin/sh\necho {said!r}\n")
+        plugin.chmod(0o755)
+    own = "- {name: own, hosts: here, probe: nagios, command: [checks/check_it], timeout: 20s, every: 60s}\n"
+    (workspace / "checks" / "all.yml").write_text(own)
+    monkeypatch.chdir(elsewhere)
+    assert check("acme/own@here", workspace=workspace, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["checks"][0]["detail"] == "the workspace's own"
+    assert Path.cwd() == elsewhere
+
+
 def test_a_check_that_nobody_here_can_ask_is_there_all_the_same(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

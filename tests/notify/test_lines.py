@@ -94,6 +94,22 @@ class TestADeadWayDelaysNoOther:
             await notifier.close(0.1)
         assert [m["message"].partition(".")[0] for m in phone.got] == [f"It is down, said {n}" for n in range(20)]
 
+    async def test_one_notice_of_a_client_does_not_wait_for_all_of_another(
+        self, answers: list[Answer], tmp_path: Path
+    ) -> None:
+        said = f"cat >>{tmp_path / 'said'}; while [ ! -e {tmp_path / 'go'} ]; do sleep 0.01; done"
+        way = CommandWay(("/bin/sh", "-c", said), "pager", timeout_s=60)
+        notifier = PeopleNotifier(NotifySettings(ways=(way,), retry=ONCE), answers.append)
+        for n in range(12):
+            notifier.carry_out(notice(n))
+        notifier.carry_out(TellPeople("other", NoticeKind.INCIDENT_OPENED, "globex", "globex/erp", "It is down."))
+        await until(lambda: (tmp_path / "said").exists())
+        (tmp_path / "go").touch()
+        await until(lambda: len(answers) == 13)
+        await notifier.close(0.1)
+        told = [json.loads(line)["id"] for line in (tmp_path / "said").read_text().splitlines()]
+        assert told == ["n0", "other", *(f"n{n}" for n in range(1, 12))]
+
     async def test_each_is_answered_and_says_which_ways_did_not_take_it(
         self, phone: HttpReceiver, answers: list[Answer], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.events import Answer
+from orchestrator.probes import patience
 from orchestrator.probes.expressions import TookTooLong, _engines, fault, found
+from orchestrator.probes.http import KIND, HttpOptions, Responded
 
 PATTERNS = (
     r"\B",
@@ -170,6 +173,36 @@ def test_no_text_keeps_a_pattern_busy(pattern: str, text: str, there: bool) -> N
 def test_what_only_backtracking_finds_is_given_up(pattern: str, text: str) -> None:
     with pytest.raises(TookTooLong, match="could not be looked for"):
         found(pattern, text)
+
+
+def test_what_keeps_patterns_busy_is_paid_by_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_purses", {})
+    monkeypatch.setattr(patience, "_SHARE", 0.0)  # it does not fill meanwhile
+    pattern, text, told = r"(?!x)(a+)+$", "a" * 5000 + "b", []
+    for client in [*["alpha"] * 12, "bravo"]:
+        with patience.paid_by(client), pytest.raises(TookTooLong) as why:
+            found(pattern, text)
+        told.append(str(why.value))
+    assert "busy for 50 ms" in told[0]
+    assert "busy for 0.5 ms; it gets no longer" in told[11]
+    assert told[12] == told[0]
+    with patience.paid_by("alpha"):  # what is not kept busy, is found
+        assert found(r"^(?!.*error).*ok", "all is ok")
+
+
+def test_a_document_that_takes_long_is_paid_by_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_purses", {})
+    monkeypatch.setattr(patience, "_SHARE", 0.0)
+    monkeypatch.setattr(patience, "PURSE_S", 0.01)
+    options = HttpOptions.model_validate({"url": "http://192.0.2.1/", "json": {"state": "on"}})
+    large, small = Responded(200, f"[{'[],' * 340_000}1]", 0.1), Responded(200, '{"state": "on"}', 0.1)
+    with patience.paid_by("alpha"):
+        assert KIND.classify(options, large).answer is Answer.BAD
+        refused = KIND.classify(options, large)
+        assert (refused.answer, refused.detail[:45]) == (Answer.NONE, "a body of 1020003 characters was not read as ")
+        assert KIND.classify(options, small).answer is Answer.GOOD
+    with patience.paid_by("bravo"):
+        assert KIND.classify(options, large).answer is Answer.BAD
 
 
 def test_half_a_character_in_a_text_is_no_crash() -> None:

@@ -47,6 +47,18 @@ async def test_a_script_that_does_not_say_who_reads_it(ask: Ask, tmp_path: Path)
     assert (seen.answer, seen.detail) == (Answer.GOOD, "OK")
 
 
+async def test_nothing_is_loaded_from_where_this_program_was_started(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may write there, as in /tmp: Python would take a module of theirs for its own."""
+    started_in = tmp_path / "started_in"
+    started_in.mkdir()
+    (started_in / "pickle.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w').close()\n")
+    monkeypatch.chdir(started_in)
+    seen = await ask("nagios", command=plugin(tmp_path, "echo OK"))
+    assert ((tmp_path / "loaded").exists(), seen.answer, seen.detail) == (False, Answer.GOOD, "OK")
+
+
 async def test_a_warning_can_be_bad(ask: Ask, tmp_path: Path) -> None:
     seen = await ask("nagios", command=plugin(tmp_path, "exit 1"), warning="bad")
     assert seen.answer is Answer.BAD

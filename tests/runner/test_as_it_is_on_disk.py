@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import py_compile
 import sys
 from pathlib import Path
@@ -56,6 +57,28 @@ async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(
         await stage.warmed()
         for number in range(2):
             ended = await stage.run(stage.write("p.yml", SAID), f"go {number}")
+            assert ended.outcome is AttemptEnd.OK, ended.detail
+    finally:
+        await stage.runner.close()
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+async def test_what_a_run_before_has_compiled_does_not_run_in_the_place_of_what_was_put_back(
+    tmp_path: Path, warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python takes a source of the same size and time for the same: a copy that keeps times has both."""
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX")
+    stage = Stage(tmp_path, warm=warm)
+    folder = tmp_path / "playbooks" / "filter_plugins"
+    folder.mkdir()
+    try:
+        await stage.warmed()
+        for number, word in enumerate(("approved", "tried-it", "approved")):
+            source = folder / "speaking.py"
+            source.write_text(FILTER.format(word=word))
+            os.utime(source, (1_700_000_000, 1_700_000_000))
+            said = SAID.replace("approved", word)
+            ended = await stage.run(stage.write(f"p{number}.yml", said), f"go {number}")
             assert ended.outcome is AttemptEnd.OK, ended.detail
     finally:
         await stage.runner.close()
