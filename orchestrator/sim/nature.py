@@ -178,9 +178,8 @@ def _say_what_is_missing(nature: Nature, missing: list[str]) -> None:
                 missing.append(f"{move.id}: the age of the data found at {move.to} (no `data_age`)")
     idle = [q.check.id for q in nature.questions.values() if q.asks is Asks.NOTHING and not q.check.reference]
     if idle:
-        missing.append(
-            f"what is asked by checks that no plan uses (their hosts' life alone): {', '.join(sorted(idle))}"
-        )
+        names = ", ".join(sorted(idle))
+        missing.append(f"what is asked by checks of which the plan does not say it (their hosts' life alone): {names}")
     bare = [p for p in model.places if not model.places[p].domains]
     missing.extend(f"{p}: which failure domain it is (no group variable `bascule_domain`)" for p in bare)
     shared = sorted(m for m, users in nature.uses.items() if model.moves[m].to and len(users) > 1)

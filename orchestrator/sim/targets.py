@@ -14,7 +14,7 @@ without a shell), and the step's end says so. A stale action can get in there: t
     execute, path     the place has power                                    users take the other path
     execute, undoing  the place has power                                    users take the path they took before
     execute, else     the place has power and is connected                   what had crashed runs again
-    finish            nothing                                                nothing
+    finish, and others  nothing                                              nothing
     set up, rehearse  the place of the rehearsal's hosts is there            something is left at the rehearsal's hosts
     survey (again)    the same                                               nothing; it tells what is left there
     clean up          the same                                               nothing is left there
@@ -33,7 +33,7 @@ from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Json, Move
 from orchestrator.runner.scripted import Ending
 from orchestrator.sim.reach import Reach, twin_of
-from orchestrator.sim.step_kinds import APART, LEAVES, TOWARDS
+from orchestrator.sim.step_kinds import ANYWHERE, APART, LEAVES, TOWARDS
 from orchestrator.sim.world import World
 
 ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
@@ -188,7 +188,7 @@ class Targets:
         if step.kind in TOWARDS and move.to is not None:
             there = move.to not in world.dark and world.connected(move.to)
             return "" if there else f"{move.to} does not answer"
-        if step.kind is r.StepKind.FINISH:
+        if step.kind in ANYWHERE:
             return ""
         place = place or world.services[started.service].place
         if not world.has_power(place):

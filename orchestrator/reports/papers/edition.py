@@ -201,14 +201,10 @@ class Mask:
         return _fit(
             x,
             rehearse=x.rehearse and self._rehearsal(x.rehearse),
-            playbook=_NO_BOOK,
-            verify=self._condition(x.verify),
+            **dict.fromkeys(x.plays, _NO_BOOK),
+            **{key: self._condition(condition) for key, condition in x.asks.items()},
             via=x.via and "another way",
-            viable_when=x.viable_when and self._condition(x.viable_when),
-            done_when=x.done_when and self._condition(x.done_when),
-            prepare=x.prepare and _NO_BOOK,
             hand_over=x.hand_over and self._fence(x.hand_over),
-            finish=x.finish and _NO_BOOK,
             data_age=x.data_age and self.check(x.data_age),
         )
 
