@@ -1,4 +1,4 @@
-"""What to type when a drill was refused: one row for each reason that can refuse one.
+"""What to type when a drill was refused: one row for each reason of which more can be said than to wait for its end.
 
 The one rule it keeps: no row puts a guard aside. What stands against a drill is waited for, ended or repaired.
 """

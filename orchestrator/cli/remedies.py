@@ -1,5 +1,6 @@
 """What to type when a word was refused: one row for each reason that can refuse one. A guard that a person may go
-against needs none, unless more can be said than its own row in `core/reasons.py` does.
+against needs none, unless more can be said than its own row in `core/reasons.py` does; nor does one that stands against
+a drill (`drill_remedies.py`), unless more can be done than to wait.
 
 The one rule it keeps: a remedy ends with a command that works: it changes the answer, or shows what it is about. It is
 made from the word that was said and from the decided state, so that it names the run, the move and the place.
@@ -35,11 +36,15 @@ def _override(x: Refused) -> list[Remedy]:
 
 
 def _as_its_reason_says(x: Refused) -> list[Remedy]:
-    """Of a guard that has no row here: a named person may go against it, or it never refuses a word."""
-    service, against = x.service, _override(x) if x.reason.part in (Part.GUARD, Part.TIER) else []
-    if service is None or not against:
+    """Of a guard that has no row here: a named person may go against it, or it never refuses a word but a drill's."""
+    service = x.service
+    if service is None or x.reason.part not in (Part.GUARD, Part.TIER, Part.DRILL):
         return []
-    return [Remedy("repair what the evidence names; see what it lacks", f"bascule status {service.id}"), *against]
+    if x.word.kind is WordKind.DRILL:
+        return [Remedy("wait until nothing stands against it; see how it is", f"bascule status {service.id}")]
+    against = _override(x)
+    look = Remedy("repair what the evidence names; see what it lacks", f"bascule status {service.id}")
+    return [look, *against] if against else []
 
 
 def _checks(x: Refused) -> list[Remedy]:

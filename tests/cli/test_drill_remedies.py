@@ -115,6 +115,17 @@ def test_what_is_said_of_a_drill_that_there_is_not_shows_those_that_there_are() 
     assert [x.command for x in remedies(answer.reason, word, world.decided(), world.model)] == ["bascule drill list"]
 
 
+@pytest.mark.parametrize("reason", [Reason.NOT_WELL, Reason.MASS_FAILURE, Reason.DEPENDENCY_RECOVERING])
+def test_a_guard_without_a_row_is_waited_for_and_never_put_aside(
+    reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(DRILL_ROWS, reason)
+    world = stage()
+    word = WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", "", {"move": "geo-site"})
+    found = remedies(reason.value, word, world.decided(), world.model)
+    assert [x.command for x in found] == ["bascule status acme/erp"]
+
+
 def test_no_row_is_for_a_reason_that_a_person_may_put_aside() -> None:
     """A drill is never worth an outage: nobody goes against its guards."""
     assert Reason.BLIND not in DRILL_ROWS

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from orchestrator.config import shapes
+from orchestrator.core.deciding import incident
 from orchestrator.core.reasons import Against, Part, Reason
 from orchestrator.core.rules import drilling, failback, ladder, overrides, policy
 from orchestrator.core.runs import steps
@@ -70,6 +71,12 @@ def test_a_row_names_its_reason_its_setting_its_accident_and_who_may_go_against_
 def test_every_guard_of_the_policy_says_what_it_prevents(guard: policy.Guard) -> None:
     assert guard.__doc__
     assert len(guard.__doc__) > 30
+
+
+def test_a_run_that_a_guard_of_the_policy_ends_is_no_failure_of_its_tier() -> None:
+    """Else the next tier would have its turn, although this one was never tried."""
+    guards = {x for x in Reason if x.part is Part.GUARD}
+    assert guards - set(incident.NOT_THE_TIERS_FAULT) == {Reason.STALE_EPOCH}
 
 
 def test_every_thread_of_the_table_stands_with_its_guard() -> None:

@@ -16,7 +16,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
 from orchestrator.core.notices import of_ground
-from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Reason
+from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Part, Reason
 from orchestrator.core.rules import drilling, failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding
@@ -31,14 +31,8 @@ SEEN = "seen"  # of a notice: that some vantages see it down, and too few to say
 MTD_NEAR = 0.8  # share of the maximum tolerable downtime after which people are told
 ASKED_FOR = 3  # runs of a move in one outage that ended since nothing answered for its preconditions
 NOT_THE_TIERS_FAULT = (
-    Reason.HELD,
-    Reason.IN_MAINTENANCE,
-    Reason.BLIND,
-    Reason.NO_QUORUM,
-    Reason.MASS_FAILURE,
-    Reason.OBSERVE_ONLY,
+    *(x for x in Reason if x.part is Part.GUARD and x is not Reason.STALE_EPOCH),  # against the service, whatever tier
     Reason.APPROVAL_NEEDED,
-    Reason.COMPROMISE_SUSPECTED,
     Reason.FENCE_NOT_AUTOMATIC,
     Reason.PLAN_CHANGED,
     Reason.SAID_LONG_AGO,
