@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, WordKind, WordSpoken
+from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, SAYING, WordKind, WordSpoken
 from orchestrator.core.model import DrillKind, Model, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState
@@ -19,6 +19,9 @@ from orchestrator.core.state.decided import EVERYTHING, Decided, Run
 VERBS: dict[WordKind, str] = {  # the others are their own word
     WordKind.MAINTENANCE_END: "maintenance",
     WordKind.DRILL: "drill run",
+    WordKind.FINDING: "findings open",
+    WordKind.FINDING_CLOSE: "findings close",
+    WordKind.NO_FINDINGS: "findings none",
 }
 
 
@@ -78,10 +81,11 @@ class Refused:
     def again(self, *more: str, named: bool = True, fence: bool = True, lengths: bool = True, **finding: str) -> str:
         """The same word once more, with more said. `finding`: what of a finding is said otherwise."""
         word = self.word
-        if word.kind in OF_FINDINGS:
-            return shlex.join([*_of_findings(word, finding), *more])
         about = "--all" if word.subject == EVERYTHING else word.subject
         bits = ["bascule", *VERBS.get(word.kind, word.kind.value).split(), about]
+        bits += [finding.get("text", word.why)] if word.kind in SAYING else []
+        if word.kind in OF_FINDINGS:
+            return shlex.join([*bits, *_of_findings(word, finding), *more])
         if word.kind is WordKind.MAINTENANCE and isinstance(for_s := word.options.get("for_s"), int | float):
             bits += ["--for", _length(for_s)]
         if word.kind is WordKind.MAINTENANCE_END:
@@ -119,14 +123,13 @@ class Refused:
 
 
 def _of_findings(word: WordSpoken, otherwise: Mapping[str, str]) -> list[str]:
-    """What is said of a finding has verbs of its own."""
-    if word.kind is WordKind.NO_FINDINGS:
-        return ["bascule", "findings", "none", word.subject]
+    """What stands behind the subject of a word of a finding, and behind its text."""
     if word.kind is WordKind.FINDING_CLOSE:
-        return ["bascule", "findings", "close", word.subject, *(["--reason", word.why] if word.why else [])]
-    told = {"text": word.why, **{k: str(v) for k, v in word.options.items() if k in ("owner", "due")}, **otherwise}
-    bits = ["bascule", "findings", "open", word.subject, told["text"]]
-    bits += [x for key in ("owner", "due") for x in (f"--{key}", told.get(key, ""))]
+        return ["--reason", word.why] if word.why else []
+    if word.kind is not WordKind.FINDING:
+        return []
+    told = {**{k: str(v) for k, v in word.options.items() if k in ("owner", "due")}, **otherwise}
+    bits = [x for key in ("owner", "due") for x in (f"--{key}", told.get(key, ""))]
     return [*bits, *(["--internal"] if word.options.get("internal") is True else [])]
 
 

@@ -139,6 +139,8 @@ STANDING = (
     WordKind.CLEAR,
 )
 """About a service, a client or everything. They are heard alike: what one of them does, its record does (`fold.py`)."""
+SAYING = (WordKind.FINDING,)
+"""Their text is what they say: the verb takes it after the subject, and not as a reason."""
 OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
 """Their subject is a run; that of all others but these a service, a client or everything."""
 OF_DRILLS = (WordKind.DRILL_CANCEL,)
