@@ -2,8 +2,8 @@
 
 The one rule it keeps: the fold of what stays is the fold of everything, and every report says the same. An entry is
 removed only if all of this holds: it has only verdict changes; no story tells of it (`slices.py`); it binds nothing
-still in use; and it is neither the latest verdict nor the latest "down" of a check, among those that are looked at
-together.
+still in use; and it is neither the latest verdict of a check, nor one of its latest "down" which the fold remembers,
+among those that are looked at together.
 
 A gap takes their place: the hash before it, the hash of its last entry, and an entry that binds both. So the chain goes
 on through it by that entry, and entries on either side cannot be changed without changing it. A head that was kept
@@ -13,9 +13,11 @@ kept head stays until a later one is kept.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.core.records import Record, Verdict, VerdictChanged
+from orchestrator.core.state.retention import FELL_BEFORE
 from orchestrator.journal.chain import Gap
 
 BLOCK = 2000  # entries looked at, and deleted, in one transaction: some tens of milliseconds
@@ -26,14 +28,15 @@ GapAt = Callable[[int], Gap | None]
 
 def unneeded(block: Sequence[tuple[int, Sequence[Record]]]) -> list[int]:
     """Of these entries, which hold verdict changes alone: those that no fold needs."""
-    needed: dict[tuple[str, bool], int] = {}
+    latest: dict[str, int] = {}
+    fell: dict[str, list[int]] = defaultdict(list)
     for seq, records in block:
         for record in records:
             if isinstance(record, VerdictChanged):
-                needed[record.check, False] = seq
+                latest[record.check] = seq
                 if record.verdict is Verdict.DOWN:
-                    needed[record.check, True] = seq
-    keep = set(needed.values())
+                    fell[record.check].append(seq)
+    keep = {*latest.values(), *(seq for falls in fell.values() for seq in falls[-1 - FELL_BEFORE :])}
     return [seq for seq, _ in block if seq not in keep]
 
 

@@ -771,7 +771,7 @@ class TestGrowth:
         again = list(journal.story())
         assert again[: len(told) - 1] == told[:-1]  # the latest entry is always read
         assert journal.verify() == []
-        assert sum(journal.thin(lease, before=1e9)) < 20
+        assert sum(journal.thin(lease, before=1e9)) < 100  # of each block the latest falls stay, until the next time
         assert journal.verify() == []
         assert fold(x for e in world.open(2).entries() for x in e.records) == before
 

@@ -117,6 +117,6 @@ def _unseen(found: tuple[r.Record, ...]) -> list[r.Record]:
     made: list[r.Record] = []
     for x in found:
         if isinstance(x, r.StepFinished) and x.step == "execute":
-            made.append(r.StepLeftUnseen(x.at, x.run, x.step, 1))
+            made += [r.ControllerBegan(x.at, "noc", 2, "boot-1", True, 0.0), r.StepLeftUnseen(x.at, x.run, x.step, 1)]
         made.append(replace(x, unseen_s=3.0) if isinstance(x, r.IncidentEnded) else x)
     return made
