@@ -14,7 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import StepKey
 from orchestrator.core.model import Fence, Mode, Model, Move
 from orchestrator.core.reasons import Reason
-from orchestrator.sim.step_kinds import CHANGES, DESTROYS, OF_MOVES
+from orchestrator.sim.step_kinds import APART, CHANGES, DESTROYS, OF_MOVES
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
@@ -236,8 +236,9 @@ class Attempts:
     # ---- what others ask
 
     def unfinished(self, service: str) -> RunSeen | None:
-        """The service's unfinished run."""
-        return next((x for x in self.runs.values() if not x.ended and x.started.service == service), None)
+        """The service's unfinished run; a rehearsal recovers nothing."""
+        runs = (x for x in self.runs.values() if not x.ended and x.started.service == service)
+        return next((x for x in runs if not any(s.kind in APART for s in x.steps)), None)
 
     def waits_for_a_person(self, service: str) -> bool:
         """Whether the service's run cannot go on by itself."""

@@ -30,6 +30,12 @@ at 10 s: say failover lab/hq-internet by backup-isp
 at 10 s: lose sight of the playbooks of lab/backup-isp for 15 s
 at 30 s: say approve
 """
+A_REHEARSAL_IS_NO_RECOVERY = """
+seed: 82861
+length: 15 min
+at 30.22 s: say drill lab/hq-internet by lab/backup-isp
+at 36.257 s: cut off lab/hq for 200 s
+"""
 
 
 def played(text: str, plan: Model | None = None) -> tuple[Campaign, Result]:
@@ -63,4 +69,14 @@ def test_what_a_named_person_has_tried_again_may_take_effect_twice() -> None:
     _, result = played(HAD_TRIED_AGAIN, replace(plan, moves={**plan.moves, move.id: move}, digest="asks nobody"))
     again = [x for entry in result.entries for x in entry.records if isinstance(x, r.StepRetried)]
     assert [x.reason for x in again] == [Reason.APPROVED]
+    assert result.violations == []
+
+
+def test_what_a_service_depends_on_is_not_recovered_by_its_rehearsal() -> None:
+    """It is cleaned up while nothing can be done for the dependency: who depends on that does not wait."""
+    _, result = played(A_REHEARSAL_IS_NO_RECOVERY, models.lab())
+    cleaned = [
+        x for entry in result.entries for x in entry.records if isinstance(x, r.StepBegan) and x.step == "clean-up"
+    ]
+    assert len(cleaned) == 1
     assert result.violations == []
