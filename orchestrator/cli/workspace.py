@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +40,13 @@ def begun_in(workspace: Path) -> Iterator[None]:
     A program that its files name by a relative path (a plug-in, a way to tell people) is the workspace's. Where the
     command was given, others may write.
     """
-    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it may have no name any more
-    try:
+    with ExitStack() as back:
+        with suppress(PermissionError):  # of another login's directory, as with sudo: there is no way back to that
+            before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # it may have no name any more
+            back.callback(os.close, before)
+            back.callback(os.fchdir, before)
         os.chdir(workspace)
         yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 def _chosen(given: Path | None) -> Path:

@@ -166,11 +166,9 @@ class Line:
             return [self._first(due)]
         first = self._first(due)
         batch, characters = [first], length(first.message)
-        for x in due:
-            if x is first:
-                continue
+        for x in (x for x in due if x is not first and x.person is first.person and x.whom[0] == first.whom[0]):
             characters += length(x.message)
-            if characters > CHARACTERS_MAX or x.person is not first.person or x.whom[0] != first.whom[0]:
+            if characters > CHARACTERS_MAX:
                 break
             batch.append(x)
         return batch

@@ -183,6 +183,22 @@ def test_what_was_only_edited_is_not_played_and_put_back_it_is(mode: Mode) -> No
     assert over(world).ok, "\n".join(story(world))
 
 
+def test_who_gives_a_clean_up_more_time_has_not_said_that_another_may_be_played() -> None:
+    world = stage(Mode.ASK)
+    world.takes["clean_scratch"] = 100_000.0
+    assert rehearse(world).accepted
+    world.run(60)
+    loads(world, clean_up=ANOTHER)
+    world.stand_still(3300)
+    world.run(10)
+    assert "longer than" in asked(world)
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    world.hears(e.StepEnded(e.StepKey("r1", "clean-up", 1), e.AttemptEnd.LOST, "its end was not seen"))
+    world.run(60)
+    assert "wipe" not in world.played
+    assert "was loaded since d1 was shown, and is another" in asked(world)
+
+
 def test_of_an_edited_clean_up_the_remedies_name_what_works() -> None:
     world = rehearsing(Mode.ASK)
     world.outcomes["clean_scratch"] = e.AttemptEnd.PLAN_CHANGED

@@ -307,6 +307,21 @@ class TestOneProgramForTheClientsOfAll:
         assert len(told) < 100
         assert all(len({x["client"] for x in m.get("notices", [m])}) == 1 for m in told)
 
+    async def test_of_a_flood_before_each_of_two_clients_both_go_combined(self, tmp_path: Path) -> None:
+        said = tmp_path / "said"
+        way = CommandWay((sys.executable, "-c", f"import sys; open({str(said)!r}, 'a').write(sys.stdin.read())"))
+        line = Line(way, lambda: ONCE)
+        sent = [
+            line.send(Message(f"{client}{n}", "title", "body", "info", {"client": client}), None, 1, receiver=client)
+            for client, many in (("acme", 500), ("globex", 50))
+            for n in range(many)
+        ]
+        assert set(await asyncio.gather(*sent)) == {""}
+        await line.close()
+        told = [json.loads(each) for each in said.read_text().splitlines()]
+        clients = [[x["client"] for x in m.get("notices", [m])] for m in told]
+        assert clients[1] == 50 * ["globex"]
+
 
 class TestAFlood:
     """Thousands at once."""

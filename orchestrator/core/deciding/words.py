@@ -279,7 +279,7 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
-    by = cleaning.by_now(tx, found) if cleans_up else {}
+    by = cleaning.approved_by(tx, found, step) if cleans_up else {}
     tx.record(r.RunApproved(tx.now(), found.id, word.who, word.why, place, by))
     if step.state is r.StepState.LOOKING:
         tx.record(r.StepRetried(tx.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))

@@ -60,6 +60,11 @@ def not_as_asked(tx: Transaction, run: Run) -> str:
     return next((told for book in books_of(tx, run) if (told := tx.decided.edited.get(book.digest))), "")
 
 
+def approved_by(tx: Transaction, run: Run, step: Step) -> Mapping[str, str]:
+    """By what whoever approves this now lets it be cleaned up: of one that is played already, as they were shown."""
+    return by_now(tx, run) if step.state in _AT_REST else _shown(run)
+
+
 def _shown(run: Run) -> Mapping[str, str]:
     approved = run.approved.cleans_by if run.approved is not None else {}
     return approved or run.started.cleans_by
