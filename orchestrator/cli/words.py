@@ -211,6 +211,11 @@ def _resolved(workspace: Path, name: str, about: str) -> str:
 
         model = read_workspace(workspace).model
     known = tuple(model.services)
-    if about == "subject" and name in (*decided.holds, *decided.maintenance, *decided.suspected):
+    clients = {service.client for service in model.services.values()}
+    if (
+        name not in clients
+        and about == "subject"
+        and name in (*decided.holds, *decided.maintenance, *decided.suspected)
+    ):
         return name  # to be ended, though it may be no service or client of the configuration any more
     return service_named(name, known) if about == "service" else subject_named(name, known)

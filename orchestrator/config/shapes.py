@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, create_model
 
 from orchestrator.config.cost_shapes import DowntimeCost, Monthly
 from orchestrator.config.names import spoken
 from orchestrator.config.shape import Count, Duration, Shape, Text
+from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import BESIDE, WAITED_FOR
 from orchestrator.core.model import Check, Fence, Isolation, LatencyWindow, Move, Service, default_of
+from orchestrator.core.state.retention import FELL_BEFORE_S
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -32,6 +34,12 @@ def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is no name: letters, digits, '-', '_' and '.', beginning with a letter or digit")
     return value
+
+
+def _remembered(window_s: float) -> float:
+    if window_s > FELL_BEFORE_S:
+        raise ValueError(f"{show_duration(window_s)} is too long: at most {show_duration(FELL_BEFORE_S)}")
+    return window_s
 
 
 def _short_for(key: str) -> Callable[[Any], Any]:
@@ -270,7 +278,7 @@ class LimitsShape(Shape):
     moves_window: Duration | None = None
     concurrent_failovers: Count | None = None
     failure_domains: Count | None = None
-    failure_window: Duration | None = None
+    failure_window: Annotated[Duration, AfterValidator(_remembered)] | None = None
     relapse: Duration | None = None
     sighting: Duration | None = None
     preflight_fresh: Duration | None = None

@@ -204,10 +204,7 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
 def _wrong_in(body: str, wanted: Mapping[str, Json], cut: str) -> str:
     """What in this document is not as wanted; empty: nothing. Raises `TookTooLong`."""
     if not patience.is_affordable(len(body)):
-        why = (
-            f"a body of {len(body)} characters was not read as JSON: what takes long to judge of this client's answers"
-        )
-        raise TookTooLong(f"{why} has taken a tenth of all time")
+        raise TookTooLong(f"a body of {len(body)} characters was not read as JSON: {patience.SPENT}")
     with patience.look():
         try:
             document = json.loads(body)

@@ -20,7 +20,7 @@ LEAST_S = 0.0005
 PURSE_S = 0.2
 SMALL = 16384  # characters of a document that costs next to nothing
 _DEBT_S = 1.0  # a document is read to its end, whatever it takes
-SPENT = "what takes long to judge of this client's answers has taken a tenth of all time"
+SPENT = "what takes long to judge of this client's answers has taken its tenth of the time lately"
 _SHARE = 0.1
 
 _purses: dict[str, _Purse] = {}
