@@ -28,9 +28,8 @@ def together(tx: Transaction, asked: tuple[str, float, float, str]) -> tuple[lis
 
 def _falls(tx: Transaction) -> Iterator[tuple[VerdictChanged, bool]]:
     """When what fell, and whether that was over before it fell once more."""
-    for check, latest in tx.decided.fell.items():
-        yield latest, False
-        yield from ((earlier, True) for earlier in tx.decided.fell_before.get(check, ()))
+    yield from ((latest, False) for latest in tx.decided.fell.values())
+    yield from ((earlier, True) for before in tx.decided.fell_before.values() for earlier in before)
 
 
 def unexplained_domains(tx: Transaction, client: str, window_s: float, since: float, beside: str = "") -> list[str]:
@@ -51,8 +50,9 @@ def unexplained_domains(tx: Transaction, client: str, window_s: float, since: fl
         for name in service.healthy_when.checks() if client in ("", service.client) else ():
             watched.setdefault(name, []).append(service)
     for verdict, over in _falls(tx):
-        lasts = not over and tx.decided.verdicts[verdict.check].verdict is Verdict.DOWN
-        if (lasts or tx.now() - verdict.at <= window_s) and verdict.at > since and verdict.check in watched:
+        lately = tx.now() - verdict.at <= window_s
+        counts = lately or (not over and tx.decided.verdicts[verdict.check].verdict is Verdict.DOWN)
+        if counts and verdict.at > since and verdict.check in watched:
             if not (verdict.was in USABLE if over else tx.worked_before(verdict)):
                 continue  # never seen working: not a failure that has just happened
             fell.append((verdict.at, _depended_on(tx, verdict, watched[verdict.check])))
