@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -42,4 +43,5 @@ def _drop(folder: str, source: str, installed: set[str], workspace: str, *, of_i
         if entry.is_dir(follow_symlinks=False):
             _drop(entry.path, inside + entry.name, installed, workspace, of_installed=of_installed)
         elif not of_installed:
-            Path(entry.path).unlink(missing_ok=True)
+            with suppress(OSError):  # another login's: a playbook is not kept from running by it
+                os.unlink(entry.path)

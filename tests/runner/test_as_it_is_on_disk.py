@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import py_compile
+import subprocess
 import sys
 from pathlib import Path
 
@@ -82,6 +83,15 @@ async def test_what_a_run_before_has_compiled_does_not_run_in_the_place_of_what_
             assert ended.outcome is AttemptEnd.OK, ended.detail
     finally:
         await stage.runner.close()
+
+
+def test_what_another_login_has_compiled_keeps_no_playbook_from_running(tmp_path: Path) -> None:
+    (tmp_path / "theirs.pyc").touch()
+    tmp_path.chmod(0o755)
+    program = "import os; from pathlib import Path; from orchestrator.runner import compiled; "
+    program += "os.getuid() or os.setuid(65534); compiled.drop(Path('.'), Path('/nowhere'))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_path: Path, target: Target) -> None:
