@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from orchestrator.core.events import Answer
 from orchestrator.core.outside import evidence
 from orchestrator.probes.kind import Kind, Question, Secrets
-from orchestrator.probes.patience import paid_by
+from orchestrator.probes.patience import PaidBy
 from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.results import Judged, NotAsked, Raw, Unanswerable
 from orchestrator.probes.tools import Tools
@@ -159,7 +159,7 @@ class Asking:
     def _judge(self, raw: Raw) -> Judged:
         kind = self._kind
         try:
-            with paid_by(self._whom):
+            with PaidBy(self._whom):
                 judged = kind.classify(self._options, raw, self._given)
         except Exception as error:
             what = f"the {kind.name} probe cannot judge its answer: {type(error).__name__}: {error}"

@@ -24,7 +24,7 @@ SPENT = "what takes long to judge of this client's answers has taken its tenth o
 _SHARE = 0.1
 
 _purses: dict[str, _Purse] = {}
-_whose: ContextVar[_Purse | None] = ContextVar("whose", default=None)
+_whose: ContextVar[str | None] = ContextVar("whose", default=None)
 
 
 @dataclass(slots=True)
@@ -37,22 +37,38 @@ class _Purse:
         self.left_s, self.at = min(PURSE_S, self.left_s + _SHARE * (now - self.at)), now
 
 
-@contextmanager
-def paid_by(whom: str) -> Iterator[None]:
-    """Whatever is looked for in here is of this client; elsewhere nobody pays."""
+class PaidBy:
+    """Whatever is looked for in here is of this client; elsewhere nobody pays.
+
+    It stands around the judgement of every answer, and few need a purse: it is opened by whoever takes from it.
+    """
+
+    __slots__ = ("_token", "_whom")
+
+    def __init__(self, whom: str) -> None:
+        """By its name."""
+        self._whom = whom
+
+    def __enter__(self) -> None:
+        self._token = _whose.set(self._whom)
+
+    def __exit__(self, *_: object) -> None:
+        _whose.reset(self._token)
+
+
+def _purse() -> _Purse | None:
+    whom = _whose.get()
+    if whom is None:
+        return None
     purse = _purses.setdefault(whom, _Purse(PURSE_S, time.monotonic()))
     purse.fill()
-    before = _whose.set(purse)
-    try:
-        yield
-    finally:
-        _whose.reset(before)
+    return purse
 
 
 @contextmanager
 def look() -> Iterator[float]:
     """One look; gives how long it may take, and takes from the purse what it took of the processor's time."""
-    purse = _whose.get()
+    purse = _purse()
     began = time.thread_time()
     try:
         yield MOST_S if purse is None else min(MOST_S, max(LEAST_S, purse.left_s))
@@ -63,5 +79,5 @@ def look() -> Iterator[float]:
 
 def is_affordable(characters: int) -> bool:
     """Whether a document of this size may be read now, in a look."""
-    purse = _whose.get()
+    purse = _purse()
     return purse is None or purse.left_s > 0 or characters <= SMALL

@@ -6,7 +6,8 @@ The one rule it keeps: an expectation that can never be met is an error when the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -31,7 +32,8 @@ _PART = re.compile(r'"(?P<exact>[^"]+)"(?=\.|$)|(?P<plain>[^."][^.]*)')
 _EVERY = None  # the part of a path that means every element
 
 
-def _parts(path: str) -> list[str | None]:
+@lru_cache(maxsize=4096)  # asked for each answer, of what stands in the configuration
+def _parts(path: str) -> tuple[str | None, ...]:
     """The names of a path, from the outermost on. Raises `ValueError`."""
     parts: list[str | None] = []
     at = 0
@@ -39,7 +41,7 @@ def _parts(path: str) -> list[str | None]:
         parts.append(part["exact"] or (_EVERY if part["plain"] == "*" else part["plain"]))
         at = part.end() + 1
         if part.end() == len(path):
-            return parts
+            return tuple(parts)
     raise ValueError(
         f"{path!r} is no path: write names or * between single dots, like outlets.*.power; "
         'a name with a dot in double quotes, like "db.main".state'
@@ -67,7 +69,7 @@ def values_at(document: Json, path: str) -> Iterator[tuple[str, Json]]:
     yield from _walk(document, _parts(path), "")
 
 
-def _walk(value: Json, parts: list[str | None], so_far: str) -> Iterator[tuple[str, Json]]:
+def _walk(value: Json, parts: Sequence[str | None], so_far: str) -> Iterator[tuple[str, Json]]:
     if not parts:
         yield so_far, value
         return
@@ -132,7 +134,7 @@ def document_with(wanted: Mapping[str, Json]) -> Json:
     return _grown([(_parts(path), value) for path, value in wanted.items()], "")
 
 
-def _grown(wanted: list[tuple[list[str | None], Json]], place: str) -> Json:
+def _grown(wanted: list[tuple[Sequence[str | None], Json]], place: str) -> Json:
     if not wanted:
         return {}
     leaves = [value for parts, value in wanted if not parts]

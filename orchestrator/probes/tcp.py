@@ -19,7 +19,7 @@ from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import Done, Kind, Question, by_launching
 from orchestrator.probes.launched import Connected
 from orchestrator.probes.options import Addressed, Port
-from orchestrator.probes.patience import paid_by
+from orchestrator.probes.patience import PaidBy
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.results import CannotInvent, Judged, Refusal, Silence
 
@@ -139,7 +139,7 @@ class _Asking(Connected[TcpOptions]):
             return
         self._looked_at = len(self._said)
         try:
-            with paid_by(self._question.whom):
+            with PaidBy(self._question.whom):
                 there = found(self._question.options.expect or "", self._text)
         except TookTooLong:
             there = True  # the judgement will say so

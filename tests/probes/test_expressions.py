@@ -180,13 +180,13 @@ def test_what_keeps_patterns_busy_is_paid_by_its_own_client(monkeypatch: pytest.
     monkeypatch.setattr(patience, "_SHARE", 0.0)  # it does not fill meanwhile
     pattern, text, told = r"(?!x)(a+)+$", "a" * 5000 + "b", []
     for client in [*["alpha"] * 12, "bravo"]:
-        with patience.paid_by(client), pytest.raises(TookTooLong) as why:
+        with patience.PaidBy(client), pytest.raises(TookTooLong) as why:
             found(pattern, text)
         told.append(str(why.value))
     assert "busy for 50 ms" in told[0]
     assert "busy for 0.5 ms; it gets no longer" in told[11]
     assert told[12] == told[0]
-    with patience.paid_by("alpha"):  # what is not kept busy, is found
+    with patience.PaidBy("alpha"):  # what is not kept busy, is found
         assert found(r"^(?!.*error).*ok", "all is ok")
 
 
@@ -196,12 +196,12 @@ def test_a_document_that_takes_long_is_paid_by_its_own_client(monkeypatch: pytes
     monkeypatch.setattr(patience, "PURSE_S", 0.01)
     options = HttpOptions.model_validate({"url": "http://192.0.2.1/", "json": {"state": "on"}})
     large, small = Responded(200, f"[{'[],' * 340_000}1]", 0.1), Responded(200, '{"state": "on"}', 0.1)
-    with patience.paid_by("alpha"):
+    with patience.PaidBy("alpha"):
         assert KIND.classify(options, large).answer is Answer.BAD
         refused = KIND.classify(options, large)
         assert (refused.answer, refused.detail[:45]) == (Answer.NONE, "a body of 1020003 characters was not read as ")
         assert KIND.classify(options, small).answer is Answer.GOOD
-    with patience.paid_by("bravo"):
+    with patience.PaidBy("bravo"):
         assert KIND.classify(options, large).answer is Answer.BAD
 
 
