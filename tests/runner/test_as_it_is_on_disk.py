@@ -89,6 +89,7 @@ def test_what_another_login_has_compiled_keeps_no_playbook_from_running(tmp_path
     (tmp_path / "theirs.pyc").touch()
     tmp_path.chmod(0o755)
     program = "import os; from pathlib import Path; from orchestrator.runner import compiled; "
+    program += "compiled.sysconfig.get_path('stdlib'); "  # where it reads it, nobody may be able to
     program += "os.getuid() or os.setuid(65534); compiled.drop(Path('.'), Path('/nowhere'))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
