@@ -80,10 +80,17 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a step that waits for answers wants to hear. `condition` None: there is nothing to ask."""
+    """What a step that waits for answers wants to hear. `condition` None: there is nothing to ask. `gone`: what must be
+    denied beside: that which the move takes back.
+    """
 
     condition: Condition | None
     timeout_s: float
+    gone: Condition | None = None
+
+    def checks(self) -> tuple[str, ...]:
+        """The checks that are asked for it."""
+        return tuple(check for asked in (self.condition, self.gone) if asked is not None for check in asked.checks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,23 @@ def _waits(
     return Traits(By.ANSWERS, phase, reach, key, within, beside, wanted=wanted, fails_as=fails_as)
 
 
+def effect_of_undone(model: Model, move: Move) -> Condition | None:
+    """What shows that the effect of the move that this one takes back is still there; None: nothing does.
+
+    An author who tells the effect by nothing but what the way back promises has said nothing that could be denied.
+    """
+    undone = model.moves.get(move.undoes or "")
+    effect = undone.done_when if undone is not None else None
+    return effect if effect is not None and not set(effect.checks()) <= set(move.verify.checks()) else None
+
+
+def _verified(x: Subject) -> Wanted:
+    """What the move promises; of one that takes another back also that the other's effect is gone: the service may
+    work by that as well.
+    """
+    return Wanted(x.move.verify, x.move.verify_timeout_s, effect_of_undone(x.model, x.move))
+
+
 def _beside(key: str, reach: Reach, acts_at: Callable[[str | None, str | None], str | None] | None = None) -> Traits:
     """The row of what a move plays beside its playbook, and declares under this key. Whether it took effect shows
     nowhere.
@@ -267,7 +291,9 @@ TRAITS: Mapping[StepKind, Traits] = {
         acts_at=lambda left, to: to or left,
     ),
     StepKind.VERIFY: replace(
-        _waits("verify", "verify_timeout", Phase.VERIFY, Reach.COMMITTED, fails_as=Reason.VERIFY_FAILED), verifies=True
+        _waits("verify", "verify_timeout", Phase.VERIFY, Reach.COMMITTED, fails_as=Reason.VERIFY_FAILED),
+        verifies=True,
+        wanted=_verified,
     ),
     StepKind.FINISH: _beside("finish", Reach.COMMITTED),
     StepKind.SURVEY: Traits(

@@ -245,7 +245,9 @@ def _step(
     wanted = kind.wanted(subject)
     book = work.playbook if work is not None else None
     timeout_s = work.timeout_s if work is not None else wanted.timeout_s if wanted is not None else None
-    condition = wanted.condition if wanted is not None else None
+    asked = show_condition(wanted.condition) if wanted is not None else None
+    if wanted is not None and wanted.gone is not None:
+        asked = f"{asked}; and no longer {show_condition(wanted.gone)}"
     facts = _facts(started, planned)
     hosts, tasks = listed(workspace, move.client, book, inventory, facts) if book is not None else ((), ())
     return DryStep(
@@ -254,7 +256,7 @@ def _step(
         book.path if book else None,
         hosts,
         tasks,
-        show_condition(condition),
+        asked,
         timeout_s,
         planned.simulated,
     )

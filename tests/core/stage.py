@@ -13,6 +13,9 @@ def lab(mode: Mode = Mode.AUTO, **erp: object) -> World:
     def backup_isp() -> None:
         world.good("hq-internet", "erp-transaction", "edge-uses-isp-b")
 
+    def backup_isp_back() -> None:
+        world.bad("edge-uses-isp-b")
+
     def power_off_hq() -> None:
         world.good("hq-off")
 
@@ -34,6 +37,7 @@ def lab(mode: Mode = Mode.AUTO, **erp: object) -> World:
 
     world.effects = {
         "backup-isp": backup_isp,
+        "backup-isp.back": backup_isp_back,
         "power_off_hq": power_off_hq,
         "power_off_geo": power_off_geo,
         "geo-site": geo_site,

@@ -27,7 +27,12 @@ def goes_by_the_second_provider(service: str) -> World:
     world.hears(e.ConfigurationLoaded(world.model))
     world._every.setdefault("acme/isp-a-path", 1.0)
     world.at(world.now, lambda: world._beat("acme/isp-a-path", world._life))
-    world.effects["backup-isp.back"] = lambda: world.good("hq-internet", "erp-transaction")
+
+    def back() -> None:
+        world.good("hq-internet", "erp-transaction")
+        world.bad("edge-uses-isp-b")
+
+    world.effects["backup-isp.back"] = back
     world.run(20)
     assert drill(world, service=service, move="backup-isp", stays_s=600.0).accepted
     world.run(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -297,6 +298,7 @@ def sharing_a_way_back() -> World:
     world = World(replace(model, services=services, moves=moves))
     world.effects["backup-isp"] = lambda: world.good("hq-internet", "erp-transaction", "edge-uses-isp-b")
     world.effects["backup-isp.back"] = lambda: world.bad("edge-uses-isp-b")
+    world.bad("edge-uses-isp-b")
     world.run(20)
     isp_a_dies(world)
     world.run(60)
@@ -422,3 +424,38 @@ def test_a_move_in_place_that_is_in_effect_was_not_given_up() -> None:
     said = world.say(WordKind.FAILBACK, "acme/hq-internet").evidence
     assert "given up" not in said
     assert re.search(r"; against cooling down: acme/backup-isp was needed [\d:.]+s? ago, 15:00 wanted$", said), said
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (World.good, "what it takes back is still there"),
+        (World.nothing, "nothing shows that what it takes back is gone"),
+    ],
+)
+def test_a_way_back_that_does_not_take_it_back_is_none(says: Callable[[World, str], None], told: str) -> None:
+    """The service works by the second uplink too: that it works shows nothing."""
+    world = sharing_a_way_back()
+    world.effects["backup-isp.back"] = lambda: says(world, "edge-uses-isp-b")
+    world.say(WordKind.FAILBACK, "acme/hq-internet")
+    world.run(60)
+    (ended,) = [x for x in world.records(r.RunEnded) if x.run == "r2"]  # type: ignore[attr-defined]
+    assert (ended.ok, ended.reason) == (False, Reason.VERIFY_FAILED)  # type: ignore[attr-defined]
+    assert ended.evidence.startswith(f"verify: {told}: acme/edge-uses-isp-b: ")  # type: ignore[attr-defined]
+    assert [*world.decided().engaged] == ["acme/backup-isp"]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_it_is_taken_back_once_it_is_shown_to_be_gone(works: bool) -> None:
+    """Also where the service does not work then."""
+    world = sharing_a_way_back()
+    after = ["edge-uses-isp-b", *([] if works else ["hq-internet"])]
+    world.effects["backup-isp.back"] = lambda: world.bad(*after)
+    world.hang.add("backup-isp")  # it is not taken again meanwhile
+    world.say(WordKind.FAILBACK, "acme/hq-internet")
+    world.run(45)
+    (ended,) = [x for x in world.records(r.RunEnded) if x.run == "r2"]  # type: ignore[attr-defined]
+    assert ended.ok is works  # type: ignore[attr-defined]
+    assert not world.decided().engaged
+    changed = [x for x in world.records(r.MoveEngaged, r.StepFinished) if x.run == "r2"]  # type: ignore[attr-defined]
+    assert [type(x).__name__ for x in changed][-2:] == ["MoveEngaged", "StepFinished"], "as its verification ends"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from orchestrator.core import kinds
 from orchestrator.core.deciding import drilling
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
@@ -75,6 +76,13 @@ def ends_away() -> Iterator[None]:
 
 
 @contextmanager
+def not_taken_back() -> Iterator[None]:
+    """A way back counts once its playbook ended, and what it leads to works: as it did before."""
+    with put(kinds, "effect_of_undone", lambda *_: None), put(endings, "effect_of_undone", lambda *_: None):
+        yield
+
+
+@contextmanager
 def not_cleaned() -> Iterator[None]:
     """A rehearsal that failed ends there."""
     with put(endings, "_is_cleaned_up_first", lambda *_: False):
@@ -123,6 +131,9 @@ DRILLS = (
            beyond_the_core="what a drill has announced is worked out once there"),
     Mutant("drill: never back", "it never goes back", OF_DRILLS, never_back, needs=(DRILL,), rest=True,
            beyond_the_core="it takes the end of everything to see"),
+    Mutant("drill: not taken back", "a way back counts though nothing is taken back", OF_DRILLS, not_taken_back,
+           needs=(DRILL, "playbook without effect of quay/detour-back"),
+           beyond_the_core="its record says that it is gone"),
     Mutant("drill: early", "it ends before it is back", (22, 23), ends_away, needs=(DRILL,)),
     Mutant("drill: no clean-up", "what failed is not cleaned up", OF_DRILLS, not_cleaned,
            needs=(DRILL, REHEARSED, FAILS)),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepEnded
+from orchestrator.core.kinds import effect_of_undone
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.sentences import Sentence
@@ -28,8 +29,9 @@ def playbook_done(
     stays = started.to_place is None
     if started.to_place and tx.decided.services[started.service].place != started.to_place:
         tx.record(r.PlacementChanged(tx.now(), started.service, started.from_place, started.to_place, run.id))
-    if move is not None and move.undoes and (stays or move.undoes in tx.decided.engaged):
-        tx.record(r.MoveEngaged(tx.now(), move.undoes, False, run.id))
+    if move is not None and move.undoes:
+        if (stays or move.undoes in tx.decided.engaged) and effect_of_undone(tx.model, move) is None:
+            tx.record(r.MoveEngaged(tx.now(), move.undoes, False, run.id))  # else once it is shown to be gone
     elif move is not None and stays and tx.model.lasts(move.id):
         tx.record(r.MoveEngaged(tx.now(), move.id, True, run.id))
 

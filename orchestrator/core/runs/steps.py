@@ -9,7 +9,7 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.durations import show_duration
-from orchestrator.core.kinds import By
+from orchestrator.core.kinds import By, Wanted
 from orchestrator.core.model import Condition, Fence, Json, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import ladder, policy
@@ -30,7 +30,7 @@ def awaited(tx: Transaction, run: Run) -> list[str]:
     kind, subject = step.traits, subject_of(tx, run, step)
     if kind.by is By.ANSWERS:
         wanted = kind.wanted(subject)
-        found = list(wanted.condition.checks()) if wanted is not None and wanted.condition is not None else []
+        found = list(wanted.checks()) if wanted is not None else []
         return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
     if step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
         asked = list(done_when.checks())
@@ -173,14 +173,16 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     """A step that waits for answers: preflight, recheck, proof, verify."""
     service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
     kind = step.traits
-    condition, since, limit_s = _waits_for(tx, run, step)
+    wanted, since = _waits_for(tx, run, step)
+    condition, limit_s = wanted.condition, wanted.timeout_s
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
-    if condition is not None and tx.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
-        failed = _out_of_time(tx, step, condition, since, limit_s)
+    if not _answered(tx, wanted, since):
+        failed = _out_of_time(tx, step, wanted, since)
         if failed is None:
             return False
         if not kind.asks_first or _guard_of(failed).value not in run.started.overrides:
+            _take_back(tx, run, wanted, since)
             endings.fail(tx, run, step, failed.reason, failed.evidence)
             return True
         aside.append(f"{failed.reason.value}: {failed.evidence}")
@@ -199,19 +201,33 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     if aside:
         reason = Reason.OVERRIDDEN
         evidence = f"{run.started.who} goes against {'; '.join(aside)} ({run.started.why or 'no reason given'})"
+    _take_back(tx, run, wanted, since)
     endings.finish(tx, run, step, state, reason, evidence, measures=_measures(tx, run, step, move))
     if kind.fences and step.place is not None:
         endings.out(tx, run, step.place, Reason.CONDITIONS_MET, evidence)
     return True
 
 
-def _waits_for(tx: Transaction, run: Run, step: Step) -> tuple[Condition | None, float, float]:
-    """What a waiting step waits for, asked since when, for how long."""
+def _answered(tx: Transaction, wanted: Wanted, since: float) -> bool:
+    """Whether what is waited for was heard, and what is to be gone was denied."""
+    heard = tx.fresh(wanted.condition, since) in (r.Verdict.UP, r.Verdict.DEGRADED)
+    return heard and (wanted.gone is None or tx.fresh(wanted.gone, since) is r.Verdict.DOWN)
+
+
+def _take_back(tx: Transaction, run: Run, wanted: Wanted, since: float) -> None:
+    """What was to be taken back is so once it was denied that it is there, whether or not the service works."""
+    undone = tx.model.moves[run.started.move].undoes
+    if undone in tx.decided.engaged and wanted.gone is not None and tx.fresh(wanted.gone, since) is r.Verdict.DOWN:
+        tx.record(r.MoveEngaged(tx.now(), undone, False, run.id))
+
+
+def _waits_for(tx: Transaction, run: Run, step: Step) -> tuple[Wanted, float]:
+    """What a waiting step waits for, asked since when."""
     kind = step.traits
     wanted = kind.wanted(subject_of(tx, run, step))
     began = step.attempt_at if step.attempt_at is not None else tx.now()
     since = _counts_from(tx, step) if kind.asks_first else _ended_at(run, step, began)
-    return (wanted.condition, since, wanted.timeout_s) if wanted is not None else (None, since, 0.0)
+    return wanted or Wanted(None, 0.0), since
 
 
 def _ended_at(run: Run, step: Step, default: float) -> float:
@@ -221,20 +237,31 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
     return before if before is not None else default
 
 
-def _out_of_time(tx: Transaction, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
+def _out_of_time(tx: Transaction, step: Step, wanted: Wanted, since: float) -> Finding | None:
     """Why the step has failed; None while its time lasts."""
-    kind = step.traits
+    kind, condition, limit_s = step.traits, wanted.condition, wanted.timeout_s
     hopeless = kind.asks_first and tx.says(condition) is r.Verdict.DOWN
     until = _counts_from(tx, step) + limit_s
     if tx.now() < until and not hopeless:
         tx.wake(until)
         return None
     verdict = tx.fresh(condition, since)
-    evidence = tx.behind(condition, tx.says(condition))
+    evidence = _not_gone(tx, wanted.gone, since) if verdict in (r.Verdict.UP, r.Verdict.DEGRADED) else ""
+    if condition is not None and not evidence:
+        evidence = tx.behind(condition, tx.says(condition))
     if kind.asks_first and verdict is r.Verdict.UNKNOWN and not hopeless:
         return Finding(r.Decision.ASK, Reason.VIABILITY_UNKNOWN, evidence)
     waited = f"; waited {show_duration(limit_s)}" if kind.verifies else ""
     return Finding(r.Decision.ASK, kind.fails_as, f"{evidence}{waited}")
+
+
+def _not_gone(tx: Transaction, gone: Condition | None, since: float) -> str:
+    """Of a way back after which the service works: what is still there, or not known to be gone."""
+    if gone is None:
+        return ""
+    there = tx.fresh(gone, since) in (r.Verdict.UP, r.Verdict.DEGRADED)
+    said = "what it takes back is still there" if there else "nothing shows that what it takes back is gone"
+    return f"{said}: {'; '.join(tx.evidence(check) for check in gone.checks())}"
 
 
 def _guard_of(failed: Finding) -> Reason:
