@@ -15,6 +15,7 @@ from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.strict_yaml import Path_
 from orchestrator.config.surroundings import programs_among
 from orchestrator.config.ways import program_trouble
+from orchestrator.core.kinds import effect_of_undone
 from orchestrator.core.model import Check, Condition, Move, Place, Service
 
 PLUG_IN = "nagios"  # the kind of probe whose exit code 1 is a warning
@@ -33,6 +34,8 @@ def odd_services(c: Compiler, services: Iterable[Service], moves: Mapping[str, M
             wanted = f"a move with 'to: {_short(service.home)}' under 'failback', or whoever brings it back by hand"
             c.faults.warn(c.file.document.key("services", service.name), said, wanted)
         undone = {m.undoes for m in backs}
+        for back in backs:
+            _taken_back(c, back, moves)
         for _, move in tiers:
             if move.to is None and move.id not in undone and (move.via or move.done_when):
                 lone.setdefault(move.name, []).append(service.name)
@@ -90,6 +93,14 @@ def _ladder(c: Compiler, service: Service, tiers: list[tuple[int, Move]]) -> Non
             said = f"service {service.name} has an rpo, and {move.name} does not say how old its data is"
             wanted = f"the key 'data_age' in move {move.name}"
             c.faults.warn(c.at(*path), f"{said}: it is never taken automatically", wanted)
+
+
+def _taken_back(c: Compiler, back: Move, moves: Mapping[str, Move]) -> None:
+    """That a way back took effect is shown by what it takes back being gone, if anything tells that."""
+    undone = moves.get(back.undoes or "")
+    if undone is not None and undone.done_when is not None and effect_of_undone(moves, back) is None:
+        said = f"done_when of move {undone.name} is good without it too: it does not show that {back.name} took effect"
+        c.faults.warn(c.at("moves", undone.name, "done_when"), said, f"a check that is bad once {back.name} has run")
 
 
 def _in_place(c: Compiler, service: Service, moves: Iterable[Move], away: list[str]) -> None:

@@ -198,21 +198,25 @@ def _waits(
     return Traits(By.ANSWERS, phase, reach, key, within, beside, wanted=wanted, fails_as=fails_as)
 
 
-def effect_of_undone(model: Model, move: Move) -> Condition | None:
+def effect_of_undone(moves: Mapping[str, Move], move: Move) -> Condition | None:
     """What shows that the effect of the move that this one takes back is still there; None: nothing does.
 
-    An author who tells the effect by nothing but what the way back promises has said nothing that could be denied.
+    An author who tells the effect by nothing but what is asked before the move, or what the way back promises, has said
+    nothing that will be denied.
     """
-    undone = model.moves.get(move.undoes or "")
-    effect = undone.done_when if undone is not None else None
-    return effect if effect is not None and not set(effect.checks()) <= set(move.verify.checks()) else None
+    undone = moves.get(move.undoes or "")
+    if undone is None or undone.done_when is None:
+        return None
+    before = undone.viable_when.checks() if undone.viable_when is not None else ()
+    tells = set(undone.done_when.checks()).difference(move.verify.checks(), before)
+    return undone.done_when if tells else None
 
 
 def _verified(x: Subject) -> Wanted:
     """What the move promises; of one that takes another back also that the other's effect is gone: the service may
     work by that as well.
     """
-    return Wanted(x.move.verify, x.move.verify_timeout_s, effect_of_undone(x.model, x.move))
+    return Wanted(x.move.verify, x.move.verify_timeout_s, effect_of_undone(x.model.moves, x.move))
 
 
 def _beside(key: str, reach: Reach, acts_at: Callable[[str | None, str | None], str | None] | None = None) -> Traits:

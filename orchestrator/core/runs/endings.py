@@ -30,7 +30,7 @@ def playbook_done(
     if started.to_place and tx.decided.services[started.service].place != started.to_place:
         tx.record(r.PlacementChanged(tx.now(), started.service, started.from_place, started.to_place, run.id))
     if move is not None and move.undoes:
-        if (stays or move.undoes in tx.decided.engaged) and effect_of_undone(tx.model, move) is None:
+        if (stays or move.undoes in tx.decided.engaged) and effect_of_undone(tx.model.moves, move) is None:
             tx.record(r.MoveEngaged(tx.now(), move.undoes, False, run.id))  # else once it is shown to be gone
     elif move is not None and stays and tx.model.lasts(move.id):
         tx.record(r.MoveEngaged(tx.now(), move.id, True, run.id))
