@@ -199,3 +199,11 @@ class TestStory:
         lab.play("site/return_hq.yml", "-e", "bascule_from=geo", "-e", "bascule_to=hq")
         assert lab.named_address() == "203.0.113.2"
         assert lab.healthy("203.0.113.2")
+
+    def test_the_cloud_that_gave_back_serves_a_second_time(self, lab: Lab) -> None:
+        """Its database was left as a standby."""
+        lab.play("cloud/ship_and_stop.yml", "-e", "bascule_from=hq")
+        lab.play("cloud/start_instance.yml")
+        assert lab.named_address() == "198.51.100.35"
+        assert lab.healthy("198.51.100.35")
+        assert lab.sql("cloud-app", "SELECT pg_is_in_recovery()") == "f"
