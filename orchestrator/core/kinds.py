@@ -135,7 +135,7 @@ class Traits:
     move may declare beside its own playbook, under the key `declared`. `within`: of what a move waits for, its key for
     how long. `rehearses`: it is a part of a rehearsal, which touches nothing
     that serves; where its end was not seen it has failed. `always`: it is made whatever became of those before.
-    `surveys`: it lists what is at the target.
+    `surveys`: it lists what is at the target. `confirms`: it waits for what shows that what was rehearsed is well.
     """
 
     by: By
@@ -157,6 +157,7 @@ class Traits:
     rehearses: bool = False
     always: bool = False
     surveys: bool = False
+    confirms: bool = False
 
     @property
     def played(self) -> bool:
@@ -316,7 +317,12 @@ TRAITS: Mapping[StepKind, Traits] = {
     ),
     StepKind.REHEARSE: Traits(By.PLAYBOOK, Phase.EXECUTE, work=_rehearsed("playbook"), rehearses=True),
     StepKind.CONFIRM: Traits(
-        By.ANSWERS, Phase.VERIFY, wanted=_heard("verify"), fails_as=Reason.NOT_CONFIRMED, rehearses=True
+        By.ANSWERS,
+        Phase.VERIFY,
+        wanted=_heard("verify"),
+        fails_as=Reason.NOT_CONFIRMED,
+        rehearses=True,
+        confirms=True,
     ),
     StepKind.CLEAN_UP: Traits(
         By.PLAYBOOK,

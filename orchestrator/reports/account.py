@@ -16,7 +16,7 @@ from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports import claims
-from orchestrator.reports.data_lost import worst_rpa
+from orchestrator.reports.data_lost import rpo_met, worst_rpa
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import deadline_of, milestones, segments, totals
 from orchestrator.reports.remarks import remarks
@@ -93,7 +93,7 @@ def account(
         rta=rta,
         rpa=rpa,
         rto_met=met(story, rta, rto_s, outages, perhaps_s),
-        rpo_met=rpa.within(rpo_s),
+        rpo_met=rpo_met(story, rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
         stretches=stretches,

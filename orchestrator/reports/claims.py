@@ -201,9 +201,26 @@ def verified_at(run: RunStory) -> float | None:
     return _done_at(s for s in run.steps.values() if s.traits.verifies)
 
 
+def confirmed(run: RunStory) -> bool:
+    """Whether a good answer showed that what was rehearsed is well; its author need not have asked for one."""
+    return any(s.traits.confirms and s.state is r.StepState.DONE for s in run.steps.values())
+
+
+def _shown_at(run: RunStory) -> float | None:
+    """When it was verified; of a rehearsal, when it had been made and confirmed: its clean-up is no part of the move.
+
+    None: neither was.
+    """
+    if (verified := verified_at(run)) is not None or not rehearsed(run):
+        return verified
+    made = [s for s in run.steps.values() if s.traits.rehearses and not s.traits.always]
+    ends = [s.ended_at for s in made if s.state is r.StepState.DONE and s.ended_at is not None]
+    return max(ends) if len(ends) == len(made) else None
+
+
 def took_s(run: RunStory) -> float:
     """From its start to its verification (else its end), without waits for a person."""
-    until = verified_at(run)
+    until = _shown_at(run)
     until = until if until is not None else run.ended.at if run.ended is not None else run.started.at
     waited = sum(min(until, end) - min(until, since) for since, end in _waits(run))
     return max(0.0, until - run.started.at - waited)
@@ -214,8 +231,8 @@ def unwatched(run: RunStory) -> bool:
 
     Where it waited for a person, that time is not counted anyway.
     """
-    verified = verified_at(run)
-    before = [at for at in run.taken_over if verified is None or at < verified]
+    shown = _shown_at(run)
+    before = [at for at in run.taken_over if shown is None or at < shown]
     return any(not any(since <= at <= end for since, end in _waits(run)) for at in before)
 
 

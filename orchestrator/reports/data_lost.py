@@ -34,6 +34,14 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
     return worst if worst is not None else found[-1] if found else rpa_of(None)
 
 
+def rpo_met(story: Story, rpa: Figure, rpo_s: float | None) -> bool | None:
+    """Whether an RPO was. In an outage that goes on, another move may still open older data: that it was met is not
+    known until it is over. That it was missed stays so.
+    """
+    within, goes_on = rpa.within(rpo_s), bool(story.episodes) and story.episodes[-1].ended is None
+    return None if within and goes_on else within
+
+
 def _that_moved(episode: Episode) -> Iterator[RunStory]:
     """What may have opened data elsewhere in an outage: also a run that had ended when its incident was opened."""
     before, first_bad_at = episode.before, episode.opened.first_bad_at

@@ -17,7 +17,7 @@ from orchestrator.core.state.decided import Decided, Drill, Run, Step
 from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
-from orchestrator.reports.remarks import unwatched
+from orchestrator.reports.remarks import clock_set, unwatched
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import Line, Part, folded, line, wrap
 
@@ -67,6 +67,7 @@ class DrillTold:
     runs: tuple[str, ...]
     steps: tuple[DrillStep, ...]
     turned_back: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> list[DrillTold]:
@@ -113,6 +114,7 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         runs=tuple(drill.runs),
         steps=tuple(_step(x.id, s) for x in runs for s in x.steps),
         turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
+        remarks=tuple(clock_set(clock, began.at, ended.at if ended is not None else None)),
     )
 
 
@@ -219,11 +221,12 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
         lines.append(line(f"    {s.name:<16} ", Part(f"{s.made.value:<10}", _COLOUR.get(s.made, "")), took))
         if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]
+    notes = [line(Part(text, "yellow")) for told in x.remarks for text in wrap("  note: ", told, width)]
     if x.ok is None:
         stop = f" ({x.turned_back})" if x.turned_back else f"; to stop it: bascule drill cancel {x.drill}"
         stop = stop if unwatched_s is None or x.turned_back else ""  # nobody would hear it
         lines.append(line("  ", Part("under way", "yellow"), f": {x.stage}{stop}"))
-        return [*lines, *_unwatched(unwatched_s, width)]
+        return [*lines, *notes, *_unwatched(unwatched_s, width)]
     head = Part("ok", "green") if x.ok else Part("failed", "bold red")
     where = "the service is where it was" if x.ok else "on record the service is where it was"
     back = {True: f"; {where}", False: "; the service is NOT where it was", None: ""}[x.returned]
@@ -236,4 +239,4 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
         lines += [
             line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {counted(len(live), 'step')}", width)
         ]
-    return lines
+    return [*lines, *notes]

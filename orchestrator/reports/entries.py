@@ -78,6 +78,12 @@ class WallClock:
         index = max(0, bisect_right(self._at, at) - 1)
         return self._wall[index] + (at - self._at[index])
 
+    def set_s(self, began: float, end: float | None) -> float:
+        """By how much the wall clock was set between these two, forward or (below 0) back; `end` None: up to now."""
+        last = self._last[0] if self._last is not None else began
+        until = max(began, last if end is None else end)
+        return self.wall(until) - self.wall(began) - (until - began)
+
     def axis(self, wall: float) -> float:
         """The axis now, judged from the last entry; it never lies before that entry."""
         if self._last is None:

@@ -47,6 +47,8 @@ def _over(ok: bool, *, left: bool = False) -> Judge:
             return f"{slots['drill']} ended {'well' if ended.ok else 'without success'}"
         if left is not (x.kind is NoticeKind.HUMAN_NEEDED):
             return "whoever is needed is told so, and nobody else"
+        if "what was rehearsed is well" in x.text and not _confirmed(facts, slots["drill"]):
+            return "no good answer was heard of what was rehearsed"
         return _as_it_was(facts, slots["drill"], ended) if not left else ""
 
     return judge
@@ -66,6 +68,11 @@ def _nothing_made(facts: Facts, drill: str) -> bool:
     runs = [x for x in facts.runs.values() if x.started.drill == drill]
     made = (r.StepKind.SET_UP, r.StepKind.REHEARSE, r.StepKind.CLEAN_UP)
     return not any(s.begun_at is not None and not s.refused for run in runs for s in run.of(*made))
+
+
+def _confirmed(facts: Facts, drill: str) -> bool:
+    """Whether a check of what was rehearsed was asked, and answered well."""
+    return any(x.done_at(r.StepKind.CONFIRM) is not None for x in facts.runs.values() if x.started.drill == drill)
 
 
 def _cleaned(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:

@@ -212,6 +212,19 @@ def test_what_is_not_apart_is_not_rehearsed() -> None:
     assert world.played[-2:] == ["clean_scratch", "survey"]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_rehearsal_is_called_well_only_where_a_check_was_asked(asked: bool) -> None:
+    world = stage(**({} if asked else {"rehearse": rehearsal(verify=None)}))
+    rehearse(world)
+    world.run(120)
+    assert over(world).ok
+    assert over(world).evidence == (
+        "what was rehearsed is well, and the target is as it was"
+        if asked
+        else "the rehearsal went to its end, no check was asked what came of it, and the target is as it was"
+    )
+
+
 def test_what_does_not_answer_after_it_is_not_proven() -> None:
     world = stage()
     del world.effects["restore_scratch"]
@@ -663,7 +676,7 @@ def test_what_a_drill_needs_is_not_taken_out_of_the_configuration() -> None:
     world.run(30)
     without = replace(world.model, moves={k: v for k, v in world.model.moves.items() if k != "acme/return-hq"})
     said = objections(world.decided(), without)
-    assert said == ["drill d1 needs acme/erp, acme/geo-site, acme/return-hq: they cannot be removed"]
+    assert said == ["drill d1 needs acme/erp, acme/geo-site and acme/return-hq: they cannot be removed"]
 
 
 def test_a_service_in_mode_ask_is_drilled_by_a_persons_word() -> None:

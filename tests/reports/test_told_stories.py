@@ -12,6 +12,10 @@ from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.core.model import Mode, Model
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports.account import account
+from orchestrator.reports.drills import one_lines
+from orchestrator.reports.drills import told as drill_told
+from orchestrator.reports.papers.drill import failed as failed_drill
+from orchestrator.reports.papers.drill import frames
 from orchestrator.reports.papers.lessons import failed, worked
 from orchestrator.reports.papers.shape import Said
 from orchestrator.reports.papers.tongue import Tongue
@@ -22,6 +26,7 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story
 from orchestrator.reports.text import plain
+from tests.core.drill_stage import drill, stage
 from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World
 from tests.reports.sample import WALL, Written
@@ -126,6 +131,60 @@ def test_a_service_that_was_led_elsewhere_in_its_outage_has_not_stayed_whatever_
     assert [x.started.to_place for x in story.runs] == ["acme/hq", None, "acme/geo"]
     assert (a.from_place, a.to_place) == ("acme/geo", "acme/hq")
     assert (a.rpa.seconds, a.rpa.source) == (None, "not measured")
+
+
+def test_that_an_rpo_was_met_is_said_once_its_outage_is_over() -> None:
+    """Its move has opened data elsewhere, and was not verified: the next tier may open older data."""
+    world = lab()
+    hq_loses_power(world)
+    world.effects["geo-site"] = lambda: world.good("erp-at-geo")
+    world.run(120)
+    name = world.decided().services["acme/erp"].incident or ""
+    story, a = told(world, name)
+    assert (a.to_place, a.rpa.seconds is not None, a.rpo_met) == ("acme/geo", True, None)
+    assert not [x for x in texts([*worked(story, a), *failed(story, a)]) if "the RPO" in x]
+    assert world.say(WordKind.REJECT, "r2").accepted
+    world.good("erp-transaction")
+    world.run(30)
+    story, a = told(world, name)
+    assert (a.state, a.rpo_met) == ("recovered", True)
+    assert [x for x in texts([*worked(story, a)]) if x.startswith("the RPO of 30.0 was met")]
+
+
+# ---- a clock that is set
+
+
+@pytest.mark.parametrize(("by_s", "way"), [(3600.0, "forward"), (-3600.0, "back")])
+def test_a_clock_that_was_set_is_told_of_what_goes_on_and_of_drills(by_s: float, way: str) -> None:
+    """A drill that ended an hour before it began, by the times of day."""
+    world = stage()
+    drill(world)
+    world.run(15)
+    set_at = world.now
+    world.run(100)
+    world.effects.clear()
+    world.silent("erp-transaction", "hq-internet")
+    world.run(5)
+    opened_at = world.now
+    world.run(60)
+
+    def read(after: float) -> Stories:
+        walls = [(at, WALL + at + (by_s if at > after else 0.0), x) for at, x in world.entries]
+        return Stories({world.model.digest: world.model}.get).read(
+            Written(n, at, wall, 1, x) for n, (at, wall, x) in enumerate(walls, start=1)
+        )
+
+    note = f"the controller's clock was set {way} by 1:00:00 meanwhile: no duration has that in it"
+    stories = read(set_at)
+    one = drill_told(stories.decided, stories.clock, stories.decided.drills["d1"])
+    assert one.remarks == (note,)
+    assert f"  note: {note}" in plain(one_lines(one, 200)).splitlines()
+    frame = frames(x for _, entry in world.entries for x in entry)["d1"]
+    assert any(way in x and "clock was set" in x for x in texts([*failed_drill(frame, [], stories)]))
+    assert note not in account(stories.stories["i1"], stories.clock, world.now).remarks
+    stories = read(opened_at)
+    assert account(stories.stories["i1"], stories.clock, world.now).state in ("open", "with a person")
+    assert note in account(stories.stories["i1"], stories.clock, world.now).remarks
 
 
 # ---- what nothing is tried for

@@ -34,6 +34,7 @@ STAYS_S = 60.0  # at the other place, where nobody says otherwise
 WITHIN_S = 1800.0  # after that, until it is back
 TRIES = 3  # of the way back
 AGAIN_S = 30.0  # between two of them
+UNCONFIRMED = "the rehearsal went to its end, no check was asked what came of it"
 SHOWN_S = 60.0  # how long, after the return, its checks may take to be good
 
 
@@ -174,7 +175,8 @@ def _functional(tx: Transaction, drill: Drill, service: Service, rehearsed: Run,
     """Over, whatever became of it; a person is told where it is not shown that nothing is left."""
     last = [s for s in rehearsed.steps if s.traits.always]
     unclean = [f"{s.name}: {s.evidence}" for s in last if rehearsed.made_something and s.state is not r.StepState.DONE]
-    well = "what was rehearsed is well, and the target is as it was" if last else ""
+    confirmed = any(s.traits.confirms and s.state is r.StepState.DONE for s in rehearsed.steps)
+    well = f"{'what was rehearsed is well' if confirmed else UNCONFIRMED}, and the target is as it was" if last else ""
     reason, evidence = ended.reason, ended.evidence or well
     if unclean:
         reason, evidence = Reason.NOT_CLEAN, "; ".join([*(x for x in unclean if x not in evidence), evidence])

@@ -15,6 +15,7 @@ from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
+from orchestrator.reports.remarks import SET_S
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import RunStory, Story
@@ -99,7 +100,7 @@ def worked(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
 
 
 def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
-    """That it did not, or was stopped; and what struck meanwhile."""
+    """That it did not, or was stopped; what struck meanwhile, and that its times of day and durations do not fit."""
     if x.turned_back is not None and x.turned_back.reason is not Reason.STAYED:
         yield from _turned_back(x, x.turned_back, told)
     if x.ended is not None and not x.ended.ok:
@@ -107,6 +108,12 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     if x.ended is not None and x.ended.returned is False:
         yield Said("{service} is not back where it was", {"service": x.began.service})
     until = x.ended.at if x.ended is not None else float("inf")
+    set_s = stories.clock.set_s(x.began.at, x.ended.at if x.ended is not None else None)
+    if abs(set_s) >= SET_S:
+        text = "the controller's clock was set back by {time_s} meanwhile: no duration has that in it"
+        if set_s > 0:
+            text = "the controller's clock was set forward by {time_s} meanwhile: no duration has that in it"
+        yield Said(text, {"time_s": abs(set_s)})
     for story in struck(stories, x.began.service, x.began.at, until):
         slots: dict[str, str | float] = {"incident": story.id, "service": story.service}
         yield Said("{incident} of {service} was open while the drill went on", slots)
@@ -196,7 +203,10 @@ def proven(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
             yield Said("that the playbook of {move} can be played in check mode; no more", {"move": run.started.move})
         elif any(_is_rehearsed(run, name) for name in run.steps):
             slots: dict[str, str | float] = {"move": run.started.move, "took_s": claims.took_s(run)}
-            yield Said("{move} was rehearsed beside what serves, and confirmed, in {took_s}", slots)
+            text = "{move} was rehearsed beside what serves, in {took_s}; no check was asked what came of it"
+            if claims.confirmed(run):
+                text = "{move} was rehearsed beside what serves, and confirmed, in {took_s}"
+            yield Said(text, slots)
 
 
 def _is_rehearsed(run: RunStory, name: str) -> bool:

@@ -117,7 +117,8 @@ def _missed(a: Account) -> Iterator[Said]:
             text = "{run}: the RPO of {rpo_s} was missed: at most {rpa_s}"
             text = text if a.drill else "the RPO of {rpo_s} was missed: at most {rpa_s}"
         yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
-    if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
+    unsettled = a.rpa.within(a.rpo_s) is True  # so far: its outage goes on
+    if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None and not unsettled:
         text = "{run}: whether the RPO of {rpo_s} was met is not known"
         text = text if a.drill else "whether the RPO of {rpo_s} was met is not known"
         yield Said(text, {**_of(a), "rpo_s": a.rpo_s})
