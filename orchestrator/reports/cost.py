@@ -61,8 +61,8 @@ class PaysOff:
 
 
 def of_outage(service: Service, down_s: float) -> Cost | None:
-    """What it costs to be down for so long; None: the author says no cost."""
-    if not service.downtime_cost and (service.cost is None or not service.cost.once):
+    """What it costs to be down for so long; None: the author says no cost. That it costs nothing is one."""
+    if not service.downtime_cost and service.cost is None:
         return None
     known = service.cost
     minutes = down_s / 60.0

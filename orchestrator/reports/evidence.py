@@ -13,6 +13,7 @@ The one rule it keeps: a figure is from a run that ended verified under what is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -167,7 +168,7 @@ def evidence(
 def _priced(service: Service, tiers: list[TierEvidence], stories: Stories, now: float) -> list[TierEvidence]:
     """The same with what the author's costs say of them."""
     outages = sum(len(x.episodes) for x in stories.stories.values() if x.service == service.id)
-    for_s = now - stories.configured[0][0] if stories.configured else 0.0
+    for_s = now - _known_since(service, stories, now)
     known = [x.forecast for x in tiers]
     shown = any(x.rto in (Standing.MEASURED, Standing.PREDICTED) for x in tiers)
     found = []
@@ -183,6 +184,13 @@ def _priced(service: Service, tiers: list[TierEvidence], stories: Stories, now: 
             )
         )
     return found
+
+
+def _known_since(service: Service, stories: Stories, now: float) -> float:
+    """Since when it is watched: an outage before that is on no record."""
+    with_it = (at for at, digest in stories.configured if (m := stories.model_of(digest)) and service.id in m.services)
+    first_outage = (x.began_at for x in stories.stories.values() if x.service == service.id and x.episodes)
+    return min([*itertools.islice(with_it, 1), *itertools.islice(first_outage, 1), now])
 
 
 def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:

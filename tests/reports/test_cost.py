@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core import records as r
 from orchestrator.core.forecast import Forecast, forecast
 from orchestrator.core.model import DowntimeCost, Service, Tier
 from orchestrator.reports.cost import MONTH_S, a_minute, of_outage, pays_off, unproven
-from tests.reports.sample import small_model
+from orchestrator.reports.evidence import evidence
+from orchestrator.reports.stories import Stories
+from tests.reports.sample import Tape, small_model
 
 COST = DowntimeCost(
     {"revenue": 120.0, "staff": 8.0},
@@ -37,6 +40,13 @@ def test_an_outage_costs_its_minutes_and_a_penalty_when_it_is_due() -> None:
     assert (long.amount, long.parts["penalty, once"], long.source) == (7680.0 + 2000.0, 2000.0, "contract 2026-14")
     assert str(short) == "1,280 EUR"
     assert of_outage(service(downtime_cost=0.0, cost=None), 600.0) is None
+
+
+def test_that_it_costs_nothing_is_a_cost_that_an_author_said() -> None:
+    """A report that says "the configuration says nothing of it" would be false."""
+    free = service(downtime_cost=0.0, cost=DowntimeCost({"rate": 0.0}, {"rate": "0 EUR/min"}))
+    assert str(of_outage(free, 600.0)) == "0 EUR"
+    assert a_minute(free) == "0 EUR/min"
 
 
 def test_where_a_figure_comes_from_stands_beside_it() -> None:
@@ -84,3 +94,23 @@ def test_without_a_figure_nothing_is_said(
 ) -> None:
     of = service(cost=None, downtime_cost=180.0, ladder=ladder(*monthly))
     assert pays_off(of, 0, known(*bounds_s), 3, 6 * MONTH_S) is None
+
+
+def test_outages_a_month_are_counted_since_the_service_is_there() -> None:
+    """A workspace may be years older than one of its services: of what was not watched no outage is on record."""
+    plain = small_model()
+    of = replace(plain.services["acme/erp"], downtime_cost=180.0, ladder=ladder(400.0, 40.0))
+    moves = {t.move: replace(plain.moves["acme/backup-isp"], id=t.move) for t in of.ladder}
+    with_it = replace(plain, moves=plain.moves | moves, services=plain.services | {of.id: of})
+    without = replace(plain, digest="m0", services={n: s for n, s in plain.services.items() if n != of.id})
+    tape = Tape()
+    for digest, after_s in (("m0", 36 * MONTH_S), ("m1", 2 * MONTH_S)):
+        tape.write(
+            r.ControllerBegan(tape.now, "noc", int(digest[1:]) + 1, "boot", True, 0.0),
+            r.Configured(tape.now, digest, {}),
+        )
+        tape.after(after_s)
+    stories = Stories({"m0": without, "m1": with_it}.get).read(tape.entries)
+    stories.decided.durations |= {t.move: [took_s] for t, took_s in zip(of.ladder, (600.0, 3600.0), strict=True)}
+    first, _ = evidence(stories, with_it, tape.now, lambda name: name == of.id)
+    assert str(first.pays_off).endswith("; there was none in 2.0 months")

@@ -363,9 +363,32 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     )
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
-        scenario=(*nothing, *earlier), participants=(), objectives=(), parts=(), steps=(), worked=(),
+        scenario=(*_before_the_journal(found), *nothing, *earlier, *_went_on(inside, subject.to_wall, found.wall)),
+        participants=(), objectives=(), parts=(), steps=(), worked=(),
         failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
         findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
         totals=totals(services, inside, known), inside=inside,
         missed=tuple(MissedDrill(x.schedule, x.occurrence, x.reason.value, x.evidence) for x in found.missed()),
     )  # fmt: skip
+
+
+def _before_the_journal(found: Slice) -> Iterator[Said]:
+    """Where nothing is on record of a part of the period, since the journal begins later: none of it was measured."""
+    first = found.pieces[0] if found.pieces else None
+    begin = found.subject.from_wall or 0.0
+    if first is not None and first.seq == 1 and first.wall > begin:
+        yield Said(
+            "the journal begins at {began_wall}: of the time before nothing is known", {"began_wall": first.wall}
+        )
+
+
+def _went_on(inside: Iterable[Report], to_wall: float | None, now_wall: float) -> Iterator[Said]:
+    """What began in a period and was not over at its end: its figures are of more than the period."""
+    for x in inside if to_wall is not None and to_wall <= now_wall else ():
+        slots: dict[str, str | float] = {"id": x.id, "service": next(iter(x.scope.services), "")}
+        ended = x.scope.to_wall
+        if ended is None:
+            yield Said("{id} of {service} goes on still: it is counted here up to when this report was made", slots)
+        elif to_wall is not None and ended > to_wall:
+            text = "{id} of {service} went on after this time, until {ended_wall}: it is counted here to its end"
+            yield Said(text, {**slots, "ended_wall": ended})

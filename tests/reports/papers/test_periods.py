@@ -144,3 +144,32 @@ def test_a_missed_drill_stands_in_the_period_of_each_client_whose_service_it_cou
     assert "bistro" not in client.file
     assert "bistro" not in client.markdown()
     assert verified(client.file, BY).wrong == ()
+
+
+def test_what_went_on_after_a_period_is_counted_whole_and_said_to_be() -> None:
+    """Its time without service may be longer than the period."""
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    (ended,) = [x for e in tape.entries for x in e.records if isinstance(x, r.IncidentEnded)]
+    tape.after(600.0)
+    found = papers(tape, 0.0, ended.recovered_at - 2.0)
+    until = Tongue().time(WALL + ended.recovered_at)
+    told = f"i2 of acme/erp went on after this time, until {until}: it is counted here to its end"
+    assert told in found.markdown()
+    assert "i2, de acme/erp, s’est poursuivi après" in Papers(for_client(found.slice), BY, "fr").markdown()
+    assert "went on after" not in papers(tape, 0.0, tape.now).markdown()
+    entries = [e for e in tape.entries if ended not in e.records]
+    tape.entries = [replace(e, seq=n) for n, e in enumerate(entries, 1)]
+    open_still = papers(tape, 0.0, ended.recovered_at - 2.0).markdown()
+    assert "i2 of acme/erp goes on still: it is counted here up to when this report was made" in open_still
+
+
+def test_of_the_time_before_the_journal_begins_nothing_is_claimed() -> None:
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    began, tape = WALL + tape.entries[0].at, tape.after(600.0)
+    told = f"the journal begins at {Tongue().time(began)}: of the time before nothing is known"
+    found = papers(tape, -86400.0, tape.now)
+    assert told in found.markdown()
+    assert told in Papers(for_client(found.slice), BY).markdown()
+    assert "the journal begins" not in papers(tape, 101.0, tape.now).markdown()
