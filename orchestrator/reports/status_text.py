@@ -101,7 +101,7 @@ def _ways(s: ServiceNow, width: int) -> Iterable[Line]:
 
 
 def _folded(lines: Iterable[Line], width: int) -> list[Line]:
-    """No line longer than the screen is wide."""
+    """No line longer than the screen is wide; what is longer goes on below from a word on: half a figure is another."""
     found: list[Line] = []
     for parts in lines:
         row: list[Part] = []
@@ -109,9 +109,14 @@ def _folded(lines: Iterable[Line], width: int) -> list[Line]:
         for part in parts:
             text = part.text
             while len(text) > room:
-                row.append(Part(text[:room], part.style))
+                cut, begun = text.rfind(" ", 0, room + 1), any(x.text.strip() for x in row)
+                if cut >= 0 and (begun or text[:cut].strip()):
+                    head, text = text[:cut], text[cut + 1 :]
+                else:
+                    head, text = ("", text) if begun else (text[:room], text[room:])
+                row.append(Part(head, part.style))
                 found.append(tuple(row))
-                row, text, room = [], text[room:], width
+                row, room = [], width
             row.append(Part(text, part.style))
             room -= len(text)
         found.append(tuple(row))

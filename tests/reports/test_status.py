@@ -244,6 +244,16 @@ def test_what_does_not_fit_a_screen_is_counted(tape: Tape, width: int, height: i
     assert any("more service" in x for x in lines) != whole
 
 
+@pytest.mark.parametrize("width", range(50, 100))
+def test_no_figure_is_broken_at_the_edge_of_a_screen(tape: Tape, width: int) -> None:
+    """Of `budget left 4:20` the first line would say 4."""
+    tape.incident("i1", "acme/hq", "erp-transaction: no reply", first_bad=tape.now - 3.0, last_good=tape.now - 4.0)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    told = " ".join(plain(screen_lines(now, width, 100)).split())
+    assert "RTO 2:00 ▕█░░░░░░░░░░░▏ budget left 1:57" in told
+
+
 def test_where_nothing_was_ever_written_down_nothing_is_said_to_be_shown_from_there() -> None:
     stories = Tape().read()
     (nobody,) = status_now(stories.decided, None, 0.0, WALL, Live(daemon=False)).cannot
