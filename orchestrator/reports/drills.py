@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 
 from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.kinds import By
 from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Run, Step
@@ -19,7 +20,7 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.remarks import clock_set, unwatched
 from orchestrator.reports.stories import Stories
-from orchestrator.reports.text import Line, Part, folded, line, wrap
+from orchestrator.reports.text import Line, Part, bounded, folded, line, wrap
 
 
 class StepMade(StrEnum):
@@ -36,7 +37,7 @@ class StepMade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DrillStep:
-    """One step. `took_s`: None where it was not made."""
+    """One step. `took_s`: None where it was not made. `at_most`: for a part of it nobody watched: it is a bound."""
 
     run: str
     name: str
@@ -44,6 +45,7 @@ class DrillStep:
     took_s: float | None
     reason: str
     evidence: str
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         scheduled=began.scheduled,
         drawn=began.drawn,
         runs=tuple(drill.runs),
-        steps=tuple(_step(x.id, s) for x in runs for s in x.steps),
+        steps=tuple(_step(x, s) for x in runs for s in x.steps),
         turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
         remarks=tuple(clock_set(clock, began.at, ended.at if ended is not None else None)),
     )
@@ -165,10 +167,12 @@ def made(step: Step) -> StepMade:
     return ends.get(step.state, StepMade.GOING)
 
 
-def _step(run: str, step: Step) -> DrillStep:
-    how = made(step)
+def _step(run: Run, step: Step) -> DrillStep:
+    how, began_at = made(step), step.began_at
     took_s = step.took_s if how in (StepMade.LIVE, StepMade.SIMULATED, StepMade.FAILED) else None
-    return DrillStep(run, step.name, how, took_s, step.reason.value if step.reason else "", step.evidence)
+    reason, watched = step.reason.value if step.reason else "", began_at is None or run.measured_since(began_at)
+    unseen = not watched and (run.broken_off_at or 0.0) <= (step.ended_at or 0.0) and step.traits.by is not By.PERSON
+    return DrillStep(run.id, step.name, how, took_s, reason, step.evidence, unseen and took_s is not None)
 
 
 # ---- as an operator reads it
@@ -217,7 +221,7 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
         if s.run != run:
             run = s.run
             lines.append(line(f"  {run}"))
-        took = f"  {show_duration(s.took_s)}" if s.took_s is not None else ""
+        took = f"  {bounded(show_duration(s.took_s), s.at_most)}" if s.took_s is not None else ""
         lines.append(line(f"    {s.name:<16} ", Part(f"{s.made.value:<10}", _COLOUR.get(s.made, "")), took))
         if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]

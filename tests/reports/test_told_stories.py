@@ -15,11 +15,11 @@ from orchestrator.reports.account import account
 from orchestrator.reports.drills import one_lines
 from orchestrator.reports.drills import told as drill_told
 from orchestrator.reports.papers.drill import failed as failed_drill
-from orchestrator.reports.papers.drill import frames
+from orchestrator.reports.papers.drill import frames, late, objectives
 from orchestrator.reports.papers.lessons import failed, worked
 from orchestrator.reports.papers.shape import Said
 from orchestrator.reports.papers.tongue import Tongue
-from orchestrator.reports.shape import Account
+from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
@@ -149,6 +149,48 @@ def test_that_an_rpo_was_met_is_said_once_its_outage_is_over() -> None:
     story, a = told(world, name)
     assert (a.state, a.rpo_met) == ("recovered", True)
     assert [x for x in texts([*worked(story, a)]) if x.startswith("the RPO of 30.0 was met")]
+
+
+# ---- a drill whose controller is away
+
+
+@pytest.mark.parametrize(
+    ("same_boot", "known"), [(True, Known.MEASURED), (False, Known.ASSUMED)], ids=["killed", "restarted"]
+)
+def test_a_drill_that_nobody_led_back_in_time_says_so_and_who_took_over(same_boot: bool, known: Known) -> None:
+    """Its stay is over, and for an hour there is no controller: no run is at work then."""
+    world = stage()
+    drill(world)
+    until(world, lambda: world.decided().services["acme/erp"].place == "acme/geo")
+    world.run(5)
+    world.crash()
+    world.run(4000)
+    world.start(same_boot, 0.0 if same_boot else 4000.0)
+    world.run(100)
+    stories = stories_of(world)
+    frame = frames(x for _, entry in world.entries for x in entry)["d1"]
+    runs = [s for s in stories.stories.values() if s.runs[0].started.drill == "d1"]
+    assert [s.controllers for s in runs] == [[], []]
+    (back,) = objectives(frame, runs, world.now)
+    assert (back.met, back.actual.known) == (False, known)
+    assert texts([*late([back])]) == [f"it was to be back within 300.0, and was after {back.actual.seconds}"]
+    assert "controller c2 took over with epoch 2" in texts([*failed_drill(frame, runs, stories)])
+
+
+def test_what_a_step_of_a_drill_took_while_nobody_watched_is_a_bound() -> None:
+    world = stage()
+    world.takes["geo-site"] = 30.0
+    drill(world)
+    until(world, lambda: "geo-site" in world.played)
+    world.crash()
+    world.run(1000)
+    world.good("erp-at-geo", "erp-transaction")
+    world.start()
+    world.run(200)
+    one = drill_told(world.decided(), stories_of(world).clock, world.decided().drills["d1"])
+    assert [s.name for s in one.steps if s.at_most] == ["execute"]
+    (shown,) = [x for x in plain(one_lines(one, 200)).splitlines() if "execute" in x and "at most" in x]
+    assert shown.split() == ["execute", "live", "at", "most", "16:40"]
 
 
 # ---- a clock that is set

@@ -129,7 +129,7 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         return model.speakers[person].name if model is not None and person in model.speakers else person
 
     people = (*(p for p in made.participants if p.name != "bascule"), *drills.participants(frame, name_of, wall))
-    own = tuple(drills.proven(frame, told))
+    own, back = tuple(drills.proven(frame, told)), tuple(drills.objectives(frame, told, now))
     until = made.until
     if own:
         showed = frame.ended is not None and frame.ended.ok
@@ -139,9 +139,9 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         made,
         scenario=tuple(drills.scenario(frame)),
         participants=_in_order(people),
-        objectives=(*made.objectives, *drills.objectives(frame, told, now)),
+        objectives=(*made.objectives, *back),
         worked=(*drills.worked(frame, told), *made.worked),
-        failed=(*drills.failed(frame, told, stories), *made.failed),
+        failed=(*drills.late(back), *drills.failed(frame, told, stories), *made.failed),
         proven=own or made.proven,
         until=until,
     )

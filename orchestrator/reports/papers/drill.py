@@ -30,6 +30,7 @@ class Frame:
     ended: r.DrillEnded | None = None
     notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
     words: list[r.WordAccepted | r.WordRefused] = field(default_factory=list)
+    controllers: list[r.ControllerBegan] = field(default_factory=list)  # while it lasted
 
 
 def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
@@ -40,6 +41,10 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
         match x:
             case r.DrillBegan():
                 found[x.drill] = Frame(x)
+            case r.ControllerBegan():
+                for frame in found.values():
+                    if frame.ended is None:
+                        frame.controllers.append(x)
             case r.DrillTurnedBack() if x.drill in found:
                 found[x.drill].turned_back = x
             case r.DrillEnded() if x.drill in found:
@@ -108,6 +113,9 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     if x.ended is not None and x.ended.returned is False:
         yield Said("{service} is not back where it was", {"service": x.began.service})
     until = x.ended.at if x.ended is not None else float("inf")
+    known = [y for s in told for y in s.controllers]
+    for y in (y for y in x.controllers if y not in known):  # between its runs: for how long nobody was there
+        yield Said("controller {name} took over with epoch {epoch}", {"name": y.controller, "epoch": str(y.epoch)})
     set_s = stories.clock.set_s(x.began.at, x.ended.at if x.ended is not None else None)
     if abs(set_s) >= SET_S:
         text = "the controller's clock was set back by {time_s} meanwhile: no duration has that in it"
@@ -158,8 +166,19 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
         return
     away_at, back_at = found
     seconds = max(0.0, back_at - max(away_at, _to_go_back(x, x.turned_back, told)))
-    figure = Figure(seconds, Known.MEASURED, "from when it was to go back until it was back, by the records")
+    known = Known.ASSUMED if any(c.assumed_gap_s for c in x.controllers) else Known.MEASURED
+    figure = Figure(seconds, known, "from when it was to go back until it was back, by the records")
     yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
+
+
+def late(found: Iterable[ObjectiveLine]) -> Iterator[Said]:
+    """That it was not back in time, or is not."""
+    for x in (x for x in found if x.met is False and x.of_s is not None):
+        if x.actual.seconds is None:
+            yield Said("it was to be back within {within_s}, and was not", {"within_s": x.of_s})
+        else:
+            slots: dict[str, str | float] = {"within_s": x.of_s, "took_s": x.actual.seconds}
+            yield Said("it was to be back within {within_s}, and was after {took_s}", slots)
 
 
 def _to_go_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> float:
