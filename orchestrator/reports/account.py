@@ -291,7 +291,7 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     tasks=tuple(_task(x, begun - zero) for x in step.tasks) if begun is not None else (),
                     looks=tuple(_look(x) for x in step.looks),
                     unguarded=step.unguarded,
-                    at_most=any(isinstance(x, r.StepLeftUnseen) for x in step.looks) and begun is not None,
+                    at_most=begun is not None and claims.unwatched_in(run, step),
                 )
             )
     return lines

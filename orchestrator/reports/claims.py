@@ -236,6 +236,17 @@ def unwatched(run: RunStory) -> bool:
     return any(not any(since <= at <= end for since, end in _waits(run)) for at in before)
 
 
+def unwatched_in(run: RunStory, step: StepStory) -> bool:
+    """Whether nobody watched for a part of this step: of a wait for answers no record of it says so. A person who was
+    waited for answers whenever it is, and when that was is on record.
+    """
+    if any(isinstance(x, r.StepLeftUnseen) for x in step.looks):
+        return True
+    began, end = step.began_at, step.ended_at if step.ended_at is not None else float("inf")
+    taken = began is not None and any(began <= at <= end for at in run.taken_over)
+    return taken and step.traits.by is not By.PERSON
+
+
 def _waits(run: RunStory) -> list[tuple[float, float]]:
     """From when to when it waited for a person."""
     asked = [(s.began_at, s.ended_at) for s in run.steps.values() if s.traits.by is By.PERSON]

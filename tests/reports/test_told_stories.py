@@ -88,6 +88,7 @@ def test_what_a_run_took_while_no_controller_was_there_is_a_bound(killed_in: str
     story, a = told(world)
     (said,) = [x for x in texts([*worked(story, a)]) if "was made and verified" in x]
     assert (" in at most " in said) is bound
+    assert [s.step for s in a.steps if s.at_most] == ([killed_in] if bound else [])
 
 
 @pytest.mark.parametrize(("away_s", "said"), [(60.0, False), (3600.0, True)])
