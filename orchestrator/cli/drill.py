@@ -138,7 +138,7 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
             return not wanted or any(covers(x, name) for x in wanted)
 
         found = drills(
-            journal.state.decided,
+            journal.state.whole,
             journal.state.clock,
             wants,
         )
@@ -171,10 +171,11 @@ def show_(drill: str, /, *, as_json: AsJson = False, workspace: Workspace = None
     from orchestrator.reports.text import show
 
     with reading_all(find_workspace(workspace)) as journal:
-        found = journal.state.decided.drills.get(drill)
+        whole = journal.state.whole
+        found = whole.drills.get(drill)
         if found is None:
             raise CallWrong(f"there is no drill {drill}", "`bascule drill list` shows those that there are")
-        one, unwatched_s = told(journal.state.decided, journal.state.clock, found), journal.unwatched_s(time.time())
+        one, unwatched_s = told(whole, journal.state.clock, found), journal.unwatched_s(time.time())
     if as_json:
         sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
     else:

@@ -82,7 +82,7 @@ def holding(stories: Stories, model: Model, wants: Callable[[str], bool]) -> Ite
     """Drills that ended well and rest on what is in force in this model, with those of their runs that are kept; of
     the services that are wanted, the oldest first.
     """
-    kept = stories.decided
+    kept = stories.whole
     then = cache(lambda of, digest, service, move: of(stories.model_of(digest), service, move))
     now = cache(lambda of, service, move: of(model, service, move))
     for drill in sorted(kept.drills.values(), key=lambda x: (x.began.at, x.id)):

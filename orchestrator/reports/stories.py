@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Self
 
 from orchestrator.core import records as r
@@ -52,6 +53,8 @@ class State:
                     self.clock.pin(record.first_bad_at, entry)
                 self._collect(record)
                 apply(self.decided, record)
+                if isinstance(record, r.DrillBegan | r.RunStarted):
+                    self._applied(record)
         return self
 
     @property
@@ -68,6 +71,9 @@ class State:
     def _collect(self, x: r.Record) -> None:
         """The state is all that is wanted."""
 
+    def _applied(self, x: r.DrillBegan | r.RunStarted) -> None:
+        """As above."""
+
 
 class Stories(State):
     """And collects the stories, oldest first. It has to read from the first entry on."""
@@ -83,6 +89,22 @@ class Stories(State):
         self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
         self._words: list[r.WordAccepted | r.WordRefused] = []  # of services: a relapse tells those since its end
         self._last_runs: dict[str, RunStory] = {}  # by service
+        self._drills: dict[str, d.Drill] = {}  # every one; the state keeps the latest
+        self._of_drills: dict[str, d.Run] = {}  # their runs
+
+    def _applied(self, x: r.DrillBegan | r.RunStarted) -> None:
+        """Hold what the state forgets some time: that there was no such drill is never true."""
+        if isinstance(x, r.DrillBegan):
+            self._drills[x.drill] = self.decided.drills[x.drill]
+        elif x.drill:
+            self._of_drills[x.run] = self.decided.runs[x.run]
+
+    @property
+    def whole(self) -> d.Decided:
+        """The state with every drill that there ever was, and its runs."""
+        found = copy(self.decided)
+        found.drills, found.runs = self._drills, {**self._of_drills, **self.decided.runs}
+        return found
 
     def find(self, name: str) -> Story | None:
         """The story of this incident, of this run, or of the incident that this run belongs to."""

@@ -12,8 +12,9 @@ from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.core.model import Mode, Model
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports.account import account
-from orchestrator.reports.drills import one_lines
+from orchestrator.reports.drills import drills, one_lines
 from orchestrator.reports.drills import told as drill_told
+from orchestrator.reports.evidence import evidence
 from orchestrator.reports.papers.drill import failed as failed_drill
 from orchestrator.reports.papers.drill import frames, late, objectives
 from orchestrator.reports.papers.lessons import failed, worked
@@ -26,7 +27,7 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story
 from orchestrator.reports.text import plain
-from tests.core.drill_stage import drill, stage
+from tests.core.drill_stage import drill, rehearse, stage
 from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World
 from tests.reports.sample import WALL, Written
@@ -192,6 +193,23 @@ def test_what_a_step_of_a_drill_took_while_nobody_watched_is_a_bound() -> None:
     assert [s.name for s in one.steps if s.at_most] == ["execute"]
     (shown,) = [x for x in plain(one_lines(one, 200)).splitlines() if "execute" in x and "at most" in x]
     assert shown.split() == ["execute", "live", "at", "most", "16:40"]
+
+
+def test_a_drill_of_years_ago_is_told_though_the_state_keeps_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("drills", "fold"):
+        monkeypatch.setattr(f"orchestrator.core.state.{module}.KEPT_RUNS", 1)
+    world = stage()
+    rehearse(world)
+    world.run(60)
+    for _ in range(2):
+        drill(world)
+        world.run(120)
+    assert list(world.decided().drills) == ["d3"]
+    stories = stories_of(world)
+    found = drills(stories.whole, stories.clock, lambda _: True)
+    assert [(x.drill, x.ok, len(x.steps)) for x in found] == [("d1", True, 8), ("d2", True, 12), ("d3", True, 12)]
+    rows = evidence(stories, world.model, world.now, lambda name: name == "acme/erp")
+    assert [x.rehearsed.drill for x in rows if x.rehearsed is not None] == ["d1"]
 
 
 # ---- a clock that is set

@@ -216,7 +216,8 @@ def end_of(told: Iterable[Story], stories: Stories, now: float, least: float = 0
     """When all of these were over, with their drills; now, if one goes on."""
     ends = [s.ended_at for s in told]
     names = dict.fromkeys(x.started.drill for s in told for x in s.runs)
-    found = [stories.decided.drills[x] for x in names if x in stories.decided.drills]
+    known = stories.whole.drills if any(names) else {}
+    found = [known[x] for x in names if x in known]
     ends += [x.ended.at if x.ended is not None else None for x in found]
     return now if None in ends else max([least, *(e for e in ends if e is not None)])
 
