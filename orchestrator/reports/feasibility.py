@@ -183,7 +183,7 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
     if not waits:
         if service.rto_s <= service.approval_expires_s:
             said = (
-                f"mode ask, also at night: how long an approval takes was never measured, and a question stays open for"
+                f"mode ask, also at night: how long an approval takes is not known, and a question stays open for"
                 f" {show_duration(service.approval_expires_s)}, the RTO is {rto}"
             )
             figures = {"rto_s": service.rto_s, "approval_expires_s": service.approval_expires_s}
@@ -193,8 +193,10 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
     if longest_s < service.rto_s:
         return
     night = any(_at_night(at) for _, _, at, _ in waits)
-    at_night = "" if night else "; none was given at night yet"
-    longest = f"the longest of {counted(len(waits), 'approval')}" if len(waits) > 1 else "the one approval so far"
+    several = len(waits) > 1  # of those that are kept: there may have been others, years ago
+    by_day = "none of them was asked for at night" if several else "it was not asked for at night"
+    at_night = "" if night else f"; {by_day}"
+    longest = f"the longest of the last {counted(len(waits), 'approval')}" if several else "the last approval"
     said = (
         f"mode ask: {longest} took {show_duration(longest_s)} ({run}, asked after {after}), the RTO is {rto}{at_night}"
     )

@@ -140,7 +140,7 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
     model = with_service(mode=Mode.ASK, rto_s=600.0)
     (one,) = found(tape, model)
     assert one.said == (
-        "mode ask, also at night: how long an approval takes was never measured, and a question stays open for 15:00,"
+        "mode ask, also at night: how long an approval takes is not known, and a question stays open for 15:00,"
         " the RTO is 10:00"
     )
     assert found(tape, with_service(mode=Mode.ASK, rto_s=3600.0)) == []
@@ -150,9 +150,9 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
     moved(tape, "r2", 10.0, approval_s=5400.0)
     (one,) = found(tape, model)
     hour, shown = clock_times.hour(WALL + asked_at)
-    night = "" if hour >= 22 or hour < 6 else "; none was given at night yet"
+    night = "" if hour >= 22 or hour < 6 else "; none of them was asked for at night"
     assert one.said == (
-        f"mode ask: the longest of 2 approvals took 1:30:00 (r2, asked after {shown}), the RTO is 10:00{night}"
+        f"mode ask: the longest of the last 2 approvals took 1:30:00 (r2, asked after {shown}), the RTO is 10:00{night}"
     )
     assert (one.lack, one.key, one.runs) == (Lack.ASKS_A_PERSON, "mode", ("r1", "r2"))
 
@@ -160,4 +160,4 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
 def test_one_approval_is_not_the_longest_of_several(tape: Tape) -> None:
     moved(tape, "r1", 10.0, approval_s=5400.0)
     (one,) = found(tape, with_service(mode=Mode.ASK, rto_s=600.0))
-    assert one.said.startswith("mode ask: the one approval so far took 1:30:00 (r1, asked after ")
+    assert one.said.startswith("mode ask: the last approval took 1:30:00 (r1, asked after ")
