@@ -167,12 +167,21 @@ def made(step: Step) -> StepMade:
     return ends.get(step.state, StepMade.GOING)
 
 
+def unwatched_in(run: Run, step: Step) -> bool:
+    """Whether for a part of this step nobody watched: what it took is at most that. Of what waits for a person it is on
+    record when the answer came.
+    """
+    if step.began_at is None or step.traits.by is By.PERSON or run.measured_since(step.began_at):
+        return False
+    return step.ended_at is None or (run.broken_off_at or 0.0) <= step.ended_at
+
+
 def _step(run: Run, step: Step) -> DrillStep:
-    how, began_at = made(step), step.began_at
+    how = made(step)
     took_s = step.took_s if how in (StepMade.LIVE, StepMade.SIMULATED, StepMade.FAILED) else None
-    reason, watched = step.reason.value if step.reason else "", began_at is None or run.measured_since(began_at)
-    unseen = not watched and (run.broken_off_at or 0.0) <= (step.ended_at or 0.0) and step.traits.by is not By.PERSON
-    return DrillStep(run.id, step.name, how, took_s, reason, step.evidence, unseen and took_s is not None)
+    reason = step.reason.value if step.reason else ""
+    bound = took_s is not None and unwatched_in(run, step)
+    return DrillStep(run.id, step.name, how, took_s, reason, step.evidence, bound)
 
 
 # ---- as an operator reads it

@@ -23,6 +23,7 @@ from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import status_notes
+from orchestrator.reports.drills import unwatched_in
 from orchestrator.reports.status_lacks import WallOf, lacks
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
@@ -126,6 +127,7 @@ def run_now(
             None if s.began_at is None else max(0.0, (seen_at if s.ended_at is None else s.ended_at) - s.began_at),
             s.attempt,
             s.evidence,
+            unwatched_in(run, s),
         )
         for s in run.steps
     )
@@ -188,6 +190,8 @@ def _service(
     for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None
     braked = tuple(brakes(service, found, state, now))
+    unseen_s = (live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0
+    perhaps_s = _perhaps_s(service, condition, incident, state, now, seen, live) if incident is not None else 0.0
     return ServiceNow(
         id=service.id,
         client=service.client,
@@ -199,13 +203,13 @@ def _service(
         incident=incident.id if incident else None,
         down_s=down_s,
         doubted=incident is not None and incident.doubted_s(now) > 0.0,
-        unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
-        perhaps_s=_perhaps_s(service, condition, incident, state, now, seen, live) if incident is not None else 0.0,
+        unseen_s=unseen_s,
+        perhaps_s=perhaps_s,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
         evidence=judged.evidence if judged else "",
-        tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
+        tiers=tuple(_tiers(service, incident, state, left_s, unseen_s + perhaps_s, live)) if incident else (),
         run=run,
         rehearsal=next((x for x in mine if x is not run), None),
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged and model.lasts(t.move)),
@@ -300,8 +304,13 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
 
 
 def _tiers(
-    service: Service, incident: d.Incident, state: d.Decided, left_s: float | None, live: Live
+    service: Service, incident: d.Incident, state: d.Decided, left_s: float | None, doubted_s: float, live: Live
 ) -> Iterable[TierNow]:
+    """`doubted_s`: so long it may have worked meanwhile: that much more may be left."""
+
+    def fits(usual: float | None, within_s: float | None) -> bool:
+        return within_s is None or (within_s > 0 if usual is None else usual <= within_s)
+
     for number, tier in enumerate(service.ladder, 1):
         reason, evidence = _why(incident, number, tier.move, state, live)
         kept = state.durations.get(tier.move, [])
@@ -314,7 +323,8 @@ def _tiers(
             evidence=evidence,
             usual_s=usual,
             usual_runs=len(kept),
-            fits=left_s is None or (left_s > 0 if usual is None else usual <= left_s),
+            fits=fits(usual, left_s),
+            perhaps=left_s is not None and not fits(usual, left_s) and fits(usual, left_s + doubted_s),
         )
 
 

@@ -34,7 +34,7 @@ def taken_out(place: str | None, stated: str, may_act: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StepNow:
-    """A step of a run that is on. `took_s` so far, if it has no end."""
+    """A step of a run that is on. `took_s` so far, if it has no end. `at_most`: for a part of it nobody watched."""
 
     name: str
     kind: str
@@ -42,6 +42,7 @@ class StepNow:
     took_s: float | None
     attempt: int
     evidence: str
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class LackNow:
 @dataclass(frozen=True, slots=True)
 class TierNow:
     """One rung. `usual_s`: what it takes at most, as far as `usual_runs` live runs can show (`core/forecast.py`); None:
-    never measured, so that it fits is assumed.
+    never measured, so that it fits is assumed. `perhaps`: whether it does not fit is not known, for the service may
+    have worked meanwhile.
     """
 
     tier: int
@@ -106,6 +108,7 @@ class TierNow:
     usual_s: float | None
     usual_runs: int
     fits: bool
+    perhaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports.clock_times import when
 from orchestrator.reports.lacks_text import lack_lines
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
-from orchestrator.reports.text import Line, Part, bar, bounded, line, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, line, wrap
 
 STYLE = {
     "up": "green",
@@ -220,12 +220,13 @@ def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Li
 def usual(t: TierNow) -> str:
     """What is known of how long the tier takes."""
     if t.usual_s is None:
-        return "no live run measured, " + ("assumed to fit" if t.fits else "and the RTO is over")
+        over = "and the RTO is perhaps over" if t.perhaps else "and the RTO is over"
+        return "no live run measured, " + ("assumed to fit" if t.fits else over)
     if t.usual_runs == 1:
         known = f"took {show_duration(t.usual_s)} (1 run)"
     else:
         known = f"{show_duration(t.usual_s)} at most ({counted(t.usual_runs, 'run')})"
-    return f"{known}, " + ("fits" if t.fits else "does not fit")
+    return f"{known}, " + ("fits" if t.fits else "perhaps does not fit" if t.perhaps else "does not fit")
 
 
 def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
@@ -233,7 +234,9 @@ def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
     for step in steps:
         if step.state == "pending":
             continue
-        took = f" {show_duration(step.took_s)}" if step.took_s is not None and step.state != "skipped" else ""
+        took = ""
+        if step.took_s is not None and step.state != "skipped":
+            took = f" {bounded(show_duration(step.took_s), step.at_most, SIGN)}"
         colour = {"done": "green", "failed": "red", "running": "cyan"}.get(step.state, "yellow")
         again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
         parts += [Part(f"{_short(step.name)}{took}{again} "), Part(MARK[step.state] + "  ", colour)]

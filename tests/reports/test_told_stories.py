@@ -153,6 +153,25 @@ def test_that_an_rpo_was_met_is_said_once_its_outage_is_over() -> None:
     assert [x for x in texts([*worked(story, a)]) if x.startswith("the RPO of 30.0 was met")]
 
 
+def test_what_an_outage_that_may_be_over_has_left_is_not_told_as_known() -> None:
+    """Nobody looked for longer than the RTO; and a wait for answers went on meanwhile, for who knows how long."""
+    world = lab()
+    world.effects.clear()
+    world.silent("erp-transaction", "hq-internet")
+    until(world, lambda: any((s := x.current()) and s.name == "verify" for x in world.decided().unfinished_runs()))
+    world.crash()
+    world.run(1200)
+    world.start()
+    world.run(10)
+    (shown,) = [x for x in status_of(world).splitlines() if "verify" in x and "backup-isp" in x]
+    assert "execute 2.0s ✓" in shown
+    assert "verify ≤20:" in shown
+    waiting = [
+        x.split("  ")[-1].strip() for x in status_of(world).splitlines() if "tier 3 cloud-instance  waiting" in x
+    ]
+    assert waiting == ["no live run measured, and the RTO is perhaps over"]
+
+
 # ---- a drill whose controller is away
 
 
