@@ -5,6 +5,7 @@ The one rule it keeps: a number without a unit is not a duration.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -58,3 +59,9 @@ def show_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def show_bound(seconds: float) -> str:
+    """A duration that something takes at most, rounded up: what is shown of 10.4 s is `11s`, which it is at most."""
+    tenths = math.ceil(round(seconds * 10.0, 5))
+    return show_duration(tenths / 10.0 if tenths < 100 else float(math.ceil(round(seconds, 6))))

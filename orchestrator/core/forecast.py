@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted, show_bound
 
 QUANTILE = 0.9
 CONFIDENCE = 0.95
@@ -44,7 +44,7 @@ class Forecast:
 
     def __str__(self) -> str:
         """`at most 7:12 (the largest of 7 runs: …)`."""
-        return f"at most {show_duration(self.bound_s)} ({self.basis})"
+        return f"at most {show_bound(self.bound_s)} ({self.basis})"
 
 
 def largest_of(runs: int, of: str = "run") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.core.awareness.readiness import Lack
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted, show_bound, show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.clock_times import when
 from orchestrator.reports.lacks_text import lack_lines
@@ -225,7 +225,7 @@ def usual(t: TierNow) -> str:
     if t.usual_runs == 1:
         known = f"took {show_duration(t.usual_s)} (1 run)"
     else:
-        known = f"{show_duration(t.usual_s)} at most ({counted(t.usual_runs, 'run')})"
+        known = f"{show_bound(t.usual_s)} at most ({counted(t.usual_runs, 'run')})"
     return f"{known}, " + ("fits" if t.fits else "perhaps does not fit" if t.perhaps else "does not fit")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.durations import numeral, parse_duration, show_duration
+from orchestrator.core.durations import numeral, parse_duration, show_bound, show_duration
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.text import precise
 
@@ -62,3 +62,14 @@ def test_two_sums_of_the_same_parts_are_shown_alike() -> None:
 def test_what_is_no_duration_names_the_units(text: str) -> None:
     with pytest.raises(ValueError, match="write a number with a unit"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0s"), (0.2, "0.2s"), (0.21, "0.3s"), (5.0000001, "5.0s"), (9.92, "10s"), (10.4, "11s"), (41.0, "41s"),
+        (59.1, "1:00"), (60.4, "1:01"), (250.0, "4:10"), (3599.2, "1:00:00"),
+    ],
+)  # fmt: skip
+def test_a_bound_is_never_shown_as_less_than_it_is(seconds: float, shown: str) -> None:
+    assert show_bound(seconds) == shown

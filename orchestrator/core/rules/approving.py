@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.core.durations import counted, named, show_duration
+from orchestrator.core.durations import counted, named, show_bound, show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.reasons import Reason
@@ -157,7 +157,7 @@ def _lost(tx: Transaction, service: Service, move: Move, run: Run) -> Iterator[s
     until = max(s.ended_at or 0.0 for s in proofs) if out else tx.now()
     age_s = tx.data_age_s(move.data_age, until) if move.data_age is not None else None
     if age_s is not None:
-        yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
+        yield f"at most the last {show_bound(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
         yield f"it is not known how much data would be lost: nothing has measured the data at {move.to}"
 
