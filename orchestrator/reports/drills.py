@@ -116,7 +116,7 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         runs=tuple(drill.runs),
         steps=tuple(_step(x, s) for x in runs for s in x.steps),
         turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
-        remarks=tuple(clock_set(clock, began.at, ended.at if ended is not None else None)),
+        remarks=tuple(clock_set(clock.set_s(began.at, ended.at if ended is not None else None))),
     )
 
 

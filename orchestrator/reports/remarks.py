@@ -20,7 +20,7 @@ SET_S = 2.0  # a wall clock that moved by less was steered, and not set
 
 def remarks(story: Story, unwatched_s: float | None, clock: WallClock) -> list[str]:
     """A sentence each. `unwatched_s`: for so long no controller has written anything; None: one is at work."""
-    found = [*clock_set(clock, story.began_at, story.ended_at)]
+    found = [*clock_set(clock.set_s(story.began_at, story.ended_at))]
     for c in story.controllers:
         found.append(f"controller {c.controller} took over with epoch {c.epoch}")
         if c.assumed_gap_s:
@@ -46,9 +46,8 @@ def remarks(story: Story, unwatched_s: float | None, clock: WallClock) -> list[s
     return found
 
 
-def clock_set(clock: WallClock, began: float, end: float | None) -> Iterator[str]:
-    """That the wall clock was set meanwhile, so that times of day and durations do not fit. `end` None: it goes on."""
-    set_s = clock.set_s(began, end)
+def clock_set(set_s: float) -> Iterator[str]:
+    """That the wall clock was set meanwhile, by so much, so that times of day and durations do not fit."""
     if abs(set_s) >= SET_S:
         way = f"{'forward' if set_s > 0 else 'back'} by {show_duration(abs(set_s))}"
         yield f"the controller's clock was set {way} meanwhile: no duration has that in it"

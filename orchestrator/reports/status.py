@@ -24,6 +24,7 @@ from orchestrator.core.state import decided as d
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import status_notes
 from orchestrator.reports.drills import unwatched_in
+from orchestrator.reports.remarks import clock_set
 from orchestrator.reports.status_lacks import WallOf, lacks
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
@@ -218,6 +219,11 @@ def _service(
             *notes(service, found, state),
             *undeclared(service, state, model),
             *edited(service, state, model, now),
+            *(
+                clock_set(wall_of(now) - wall_of(since) - (now - since))
+                if incident is not None and since is not None
+                else ()
+            ),
             *going_back(service, state, model, now),
         ),
         bad_checks=bad,

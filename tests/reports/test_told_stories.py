@@ -265,6 +265,9 @@ def test_a_clock_that_was_set_is_told_of_what_goes_on_and_of_drills(by_s: float,
     stories = read(opened_at)
     assert account(stories.stories["i1"], stories.clock, world.now).state in ("open", "with a person")
     assert note in account(stories.stories["i1"], stories.clock, world.now).remarks
+    wall = WALL + world.now + by_s
+    now = status_now(world.decided(), world.model, world.now, wall, Live(daemon=True), stories.clock.wall)
+    assert {s.id for s in now.services if note in s.notes} == {"acme/erp", "acme/hq-internet"}
 
 
 # ---- what nothing is tried for
