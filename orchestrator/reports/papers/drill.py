@@ -42,9 +42,8 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
             case r.DrillBegan():
                 found[x.drill] = Frame(x)
             case r.ControllerBegan():
-                for frame in found.values():
-                    if frame.ended is None:
-                        frame.controllers.append(x)
+                for going in (y for y in found.values() if y.ended is None):
+                    going.controllers.append(x)
             case r.DrillTurnedBack() if x.drill in found:
                 found[x.drill].turned_back = x
             case r.DrillEnded() if x.drill in found:
@@ -173,7 +172,9 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
 
 def late(found: Iterable[ObjectiveLine]) -> Iterator[Said]:
     """That it was not back in time, or is not."""
-    for x in (x for x in found if x.met is False and x.of_s is not None):
+    for x in found:
+        if x.met is not False or x.of_s is None:
+            continue
         if x.actual.seconds is None:
             yield Said("it was to be back within {within_s}, and was not", {"within_s": x.of_s})
         else:
