@@ -94,6 +94,7 @@ class NoticeKind(StrEnum):
     SEES_AGAIN = "sees again"
     DRILL_BEGAN = "drill began"
     DRILL_CHANGED = "drill changed"  # it goes on by something that was loaded since it began
+    DRILL_NOT_BACK = "drill not back"  # its way back failed while its service was down
     DRILL_ENDED = "drill ended"
     DRILL_AHEAD = "drill ahead"
     DRILL_MISSED = "drill missed"

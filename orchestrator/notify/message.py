@@ -28,6 +28,7 @@ SEVERITY = {
     NoticeKind.SEES_AGAIN: "success",
     NoticeKind.DRILL_AHEAD: "info",
     NoticeKind.DRILL_CHANGED: "warning",
+    NoticeKind.DRILL_NOT_BACK: "warning",
     NoticeKind.DRILL_MISSED: "warning",
     NoticeKind.FINDING_OVERDUE: "warning",
 }

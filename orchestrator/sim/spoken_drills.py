@@ -89,6 +89,20 @@ def _late(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
     return f"{slots['drill']} is over" if slots["drill"] in facts.drills_over else ""
 
 
+def _not_back(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    """It was begun to lead back, it is over and something of it failed; and that very incident is open."""
+    began, run = facts.drills.get(slots["drill"]), facts.runs.get(slots["run"])
+    if began is None or run is None or run.started.drill != began.drill or run.started.move != slots["move"]:
+        return f"{slots['run']} is no run of {slots['drill']}"
+    if run.started.move != began.back:
+        return f"{slots['run']} does not lead back"
+    if run.ended is None or run.ended.ok:
+        return f"{slots['run']} {'is at work' if run.ended is None else 'ended well'}"
+    open_ = facts.open_of(began.service)
+    wrong = began.service != slots["service"] or open_ is None or open_.incident != slots["incident"]
+    return f"{slots['incident']} of {slots['service']} is not open" if wrong else ""
+
+
 def _missed(facts: Facts, slots: Slots, x: r.NoticeDue) -> str:
     missed = facts.missed.get((slots["schedule"], slots["when"]))
     if missed is None:
@@ -137,6 +151,7 @@ JUDGES: Mapping[Sentence, Judge] = {
     Sentence.DRILL_LEFT: _over(ok=False, left=True),
     Sentence.CLEANED_BY_ANOTHER: _cleaned,
     Sentence.DRILL_LATE: _late,
+    Sentence.DRILL_NOT_BACK: _not_back,
     Sentence.DRILL_AHEAD: _ahead,
     Sentence.DRILL_MISSED: _missed,
     Sentence.DRILLS_MISSED: _several_missed,

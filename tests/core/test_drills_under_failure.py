@@ -261,6 +261,25 @@ def test_a_way_back_that_lasts_too_long_is_told() -> None:
     assert "r2 (acme/return-hq) is at work" in told(world)[0]
 
 
+def test_a_way_back_that_fails_while_the_service_is_down_is_told_once_and_as_that() -> None:
+    world = stage()
+    away(world)
+    world.outcomes["return-hq"] = e.AttemptEnd.FAILED
+    world.effects["return-hq"] = lambda: world.bad("erp-transaction")
+    world.say(WordKind.DRILL_CANCEL, "d1")
+    world.run(60)
+    (back,) = (x for x in world.decided().runs.values() if x.started.move == "acme/return-hq" and x.started.drill)
+    assert back.ended is not None
+    assert world.decided().incidents["i1"].episode_first_bad_at <= world.now, "\n".join(story(world))
+    about = told(world, NoticeKind.DRILL_NOT_BACK)
+    start = f"acme/erp: i1 is open, and the way back of drill d1 failed: acme/return-hq ({back.id}): "
+    assert len(about) == 1, "\n".join(story(world))
+    assert about[0].startswith(start)
+    assert back.ended.evidence in about[0]
+    world.run(600)
+    assert told(world, NoticeKind.DRILL_NOT_BACK) == about
+
+
 def test_what_was_late_is_not_told_again_once_it_is_over() -> None:
     world = stage()
     drill(world, within_s=60.0)

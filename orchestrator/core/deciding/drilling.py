@@ -193,6 +193,7 @@ def _full_scale(tx: Transaction, drill: Drill, service: Service, runs: list[Run]
     there = runs[0]
     if there.ended is None:
         return ""
+    _tell_not_back(tx, drill, service, runs[1:])
     at_work = tx.decided.run_for(service.id)
     if at_work is not None:  # its own way back, or somebody else's move
         return f"{at_work.id} ({at_work.started.move}) {at_work.at_what}"
@@ -303,6 +304,17 @@ def _asks_again(tx: Transaction, drill: Drill, service: Service) -> tuple[str, .
     shown = any(x.approved is not None and x.started.configuration == now for x in _runs(tx, drill)[1:])
     why = plan.another_way_back(tx, drill.began) if service.mode is not Mode.AUTO and not shown else ""
     return (why,) if why else ()
+
+
+def _tell_not_back(tx: Transaction, drill: Drill, service: Service, back: list[Run]) -> None:
+    """Once, where its way back failed and its service is down: the next try, or its end, may come hours later."""
+    open_, last = tx.incident(service), back[-1] if back else None
+    if open_ is None or last is None or last.ended is None or last.ended.ok or not last.failed:
+        return
+    slots = {"service": service.id, "incident": open_.id, "drill": drill.id, "move": last.started.move, "run": last.id}
+    text = Sentence.DRILL_NOT_BACK.say(**slots, why=f"{last.ended.reason.value}: {last.ended.evidence}")
+    kind, say = NoticeKind.DRILL_NOT_BACK, f"bascule drill show {drill.id}"
+    tx.tell(f"{drill.id}/not back", kind, service.id, text, say=say)
 
 
 def _tell_late(tx: Transaction, drill: Drill, service: Service, there: Run, why: str) -> None:
