@@ -268,16 +268,21 @@ class _Schedules:
         if service is None:
             return  # it has faults of its own
         tiers = {x.move.removeprefix(f"{self.client}/"): x.move for x in service.ladder}
+        whole = self._is_whole(service.name)
         if shape.move is not None and shape.move not in tiers:
-            self.faults.unknown(self.document.at(*path, "move"), f"tier of service {shape.service}", shape.move, tiers)
+            if whole:
+                at = self.document.at(*path, "move")
+                self.faults.unknown(at, f"tier of service {shape.service}", shape.move, tiers)
             return
-        if not tiers:
+        if not tiers and whole:
             what = f"drill {name}: service {shape.service} has no ladder: there is nothing to drill"
             self.faults.add(at, what, "a service with tiers")
         for tier in [tiers[shape.move]] if shape.move is not None else tiers.values():
             if tier not in self.model.moves:
                 continue
             if kind == DrillKind.FULL_SCALE.value and not self._leads_back(service, tier):
+                if not whole:
+                    continue
                 short = tier.removeprefix(f"{self.client}/")
                 what = f"drill {name} is full-scale, and service {shape.service} has no way back from {short}"
                 self.faults.add(at, what, "a move under 'failback' that leads home, or 'back' in the move")
@@ -286,7 +291,21 @@ class _Schedules:
 
     def _leads_back(self, service: Service, move: str) -> bool:
         found = self.model.moves[move]
-        return way_back(self.model, service, found) is not None or not (found.to or self.model.lasts(move))
+        known = replace(service, failback=tuple(x for x in service.failback if x in self.model.moves))
+        return way_back(self.model, known, found) is not None or not (found.to or self.model.lasts(move))
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether all that the file has of its tiers and ways back was read: else nothing follows from what lacks."""
+        service, shape = self.model.services.get(f"{self.client}/{name}"), self.file.services.get(name)
+        if service is None or shape is None:
+            return False
+        written: Mapping[str, object] = self.file.document.data["services"][name]
+        for key, read in (("ladder", shape.ladder), ("failback", shape.failback)):
+            if (written.get(key) is None) is not (read is None):
+                return False
+        named = len(shape.ladder or ()), len(service.failback if shape.failback is None else shape.failback)
+        moves = all(f"{self.client}/{x}" in self.model.moves for x in self.file.move_names())
+        return moves and named == (len(service.ladder), len(service.failback))
 
     def _candidate(self, service: Service, move: str) -> Candidate:
         own = [self.owners[x] for x in service.owners if x in self.owners]
@@ -295,9 +314,10 @@ class _Schedules:
     def _odd_drill(self, name: str, shape: DrillShape, of: Sequence[Candidate]) -> None:
         path: Path_ = ("drills", name)
         services = {x.service for x in of}
-        if not of and shape.of is None and shape.service is None:
+        whole = all(self._is_whole(x) for x in self.file.declared["services"])
+        if not of and shape.of is None and shape.service is None and whole:
             self.faults.add(self.document.key(*path), f"drill {name}: no service has a tier that it could drill", "")
-        if shape.not_twice_running and len(services) == 1:
+        if shape.not_twice_running and len(services) == 1 and whole:
             what = f"drill {name} could run once and never again: not_twice_running, and it has one service"
             self.faults.add(self.document.at(*path, "not_twice_running"), what, "several services, or without it")
         if shape.surprise and shape.tells != Tells.NOBODY.value:
