@@ -29,7 +29,7 @@ from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import MARK, run_lines
-from orchestrator.reports.text import Line, Part, line, rich_text, show
+from orchestrator.reports.text import Line, Part, in_rows, line, rich_text, show
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -182,7 +182,7 @@ class Follower:
         lines = run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())
         if drill is not None and drill.ended is None and run.ended is not None:
             lines.append(line(f"  {drill.id}: {stage(self.journal.state.decided, drill)}"))
-        self._screen.update(rich_text(lines), refresh=True)
+        self._screen.update(rich_text(in_rows(lines, columns())), refresh=True)
 
     def pause(self) -> None:
         """Leave the terminal to others."""

@@ -102,9 +102,7 @@ class Sentence(_Spoken):
     )
     CLEANED_BY_ANOTHER = "{service}: drill {drill} ({run}) is cleaned up by what was loaded since it was shown: {what}"
     DRILL_LATE = "{service}: drill {drill} should be over and is not: the service is {place}: {why}"
-    DRILL_NOT_BACK = (
-        "{service}: {incident} is open, and the way back of drill {drill} failed: {move} ({run}): {why}"
-    )
+    DRILL_NOT_BACK = "{service}: {incident} is open, and the way back of drill {drill} failed: {move} ({run}): {why}"
     DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
     DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"
     DRILLS_MISSED = "{about}: {times} drills of {schedule} due {when} to {until} were missed: {why}"

@@ -13,7 +13,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports.clock_times import when
 from orchestrator.reports.lacks_text import lack_lines
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
-from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, line, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, in_rows, line, wrap
 
 STYLE = {
     "up": "green",
@@ -44,10 +44,10 @@ def status_lines(status: StatusNow, width: int = 100, *, moves: bool = False) ->
 
 def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
     """As much of the status as fits a screen, the worst first, what does not fit counted; who watches stands last."""
-    foot = _folded(_foot(status, width), width)[-max(1, height // 2) :]
-    head = _folded(_head(status, width), width)
+    foot = in_rows(_foot(status, width), width)[-max(1, height // 2) :]
+    head = in_rows(_head(status, width), width)
     room = height - len(foot)
-    blocks = [_folded(block, width) for block in _blocks(status, width, moves=False)]
+    blocks = [in_rows(block, width) for block in _blocks(status, width, moves=False)]
     body: list[Line] = []
     if len(head) > room // 2 and len(head) + sum(map(len, blocks)) > room:
         cut = max(1, room // 2 - 1)
@@ -61,7 +61,7 @@ def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
         left -= 1
     if left:
         n = f"{left} more service" + ("" if left == 1 else "s")
-        more = _folded([line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))], width)
+        more = in_rows([line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))], width)
         body = [*body[: max(0, room - len(head) - len(more))], *more]
     return [*head, *body, *foot][-height:]
 
@@ -98,29 +98,6 @@ def _ways(s: ServiceNow, width: int) -> Iterable[Line]:
         yield from _wrapped(f"  {move.rung}: {_short(move.move)}{to}  ", f"{usual_}{viable}", width, "dim")
     for move in s.moves[:1]:
         yield line("  try one: ", Part(f"bascule failover {s.id} --move {_short(move.move)} --dry-run", "bold"))
-
-
-def _folded(lines: Iterable[Line], width: int) -> list[Line]:
-    """No line longer than the screen is wide; what is longer goes on below from a word on: half a figure is another."""
-    found: list[Line] = []
-    for parts in lines:
-        row: list[Part] = []
-        room = width
-        for part in parts:
-            text = part.text
-            while len(text) > room:
-                cut, begun = text.rfind(" ", 0, room + 1), any(x.text.strip() for x in row)
-                if cut >= 0 and (begun or text[:cut].strip()):
-                    head, text = text[:cut], text[cut + 1 :]
-                else:
-                    head, text = ("", text) if begun else (text[:room], text[room:])
-                row.append(Part(head, part.style))
-                found.append(tuple(row))
-                row, room = [], width
-            row.append(Part(text, part.style))
-            room -= len(text)
-        found.append(tuple(row))
-    return found
 
 
 def run_lines(run: RunNow, width: int = 100) -> list[Line]:

@@ -1,11 +1,13 @@
 """Lines of text, each part with a style: the status, a report and a live run in a terminal.
 
 The one rule it keeps: without colour the text says the same. Each part is one line and shows as it is (`visible`), so
-that no evidence forges a line, a colour or a direction of writing.
+that no evidence forges a line, a colour or a direction of writing. A command stays in one line: whoever copies the
+first of two would say another word.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +31,13 @@ class Part:
 
 
 Line = tuple[Part, ...]
+VERBS = (
+    "abort", "approve", "calendar", "check", "clear", "daemon", "demo", "drill", "evidence", "failback", "failover",
+    "findings", "hold", "incidents", "journal", "lab", "maintenance", "notify", "playbook", "ready",
+    "reject", "reload", "report", "resume", "simulate", "status", "suspect", "validate",
+)  # fmt: skip
+_WORD = re.compile(r"(?:'[^']*'|[^\s'])+")
+_COMMAND = re.compile(rf"(?<![\w-])bascule (?:{'|'.join(VERBS)})\b(?:(?<![,;:.)`]) {_WORD.pattern})*")
 SIGN = "≤"
 
 
@@ -127,9 +136,54 @@ def folded(head: Line, tail: Line, width: int) -> list[Line]:
 
 
 def wrap(prefix: str, text: str, width: int) -> list[str]:
-    """The text after the prefix, continued below itself."""
+    """The text after the prefix, continued below itself; a command in it is not broken, and may be too long."""
     import textwrap
 
     room = max(20, width - len(prefix))
-    pieces = textwrap.wrap(visible(text), room, break_long_words=False, break_on_hyphens=False) or [""]
-    return [prefix + pieces[0], *(" " * len(prefix) + p for p in pieces[1:])]
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), visible(text))
+    pieces = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False) or [""]
+    first, *rest = (piece.replace("\0", " ") for piece in pieces)
+    return [prefix + first, *(" " * len(prefix) + piece for piece in rest)]
+
+
+def in_rows(lines: Iterable[Line], width: int) -> list[Line]:
+    """For a screen, whose rows are cut: no line longer than `width`; it goes on below from a word on.
+
+    A command that does not fit has a row of its own; one that is longer goes on as a shell reads it.
+    """
+    found: list[Line] = []
+    for parts in lines:
+        text = "".join(visible(p.text) for p in parts)
+        at, cuts = 0, [(0, 0, "")]
+        while len(text) - at > width:
+            end, at, mark = _cut(text, at, width)
+            cuts.append((end, at, mark))
+        for (_, begin, _), (end, _, mark) in zip(cuts, [*cuts[1:], (len(text), 0, "")], strict=True):
+            row = _between(parts, begin, end)
+            found.append((*row, Part(mark)) if mark else row)
+    return found
+
+
+def _cut(text: str, at: int, width: int) -> tuple[int, int, str]:
+    """Where a row that begins there ends, where the next one begins, and what says that it goes on."""
+    end = at + width
+    gap = text.rfind(" ", at, end + 1)
+    between = bool(text[at : max(at, gap)].strip())  # words: half a figure is another one
+    cut = gap if between else end
+    broken = next((x for x in _COMMAND.finditer(text) if x.start() < cut < x.end()), None)
+    if broken is None:
+        return cut, cut + between, ""
+    if broken.start() > at:
+        return len(text[: broken.start()].rstrip()) if text[at : broken.start()].strip() else at, broken.start(), ""
+    words = [x.end() for x in _WORD.finditer(text, at, broken.end()) if x.end() <= end - 2]
+    return (words[-1], words[-1] + 1, " \\") if words else (end, end, "\\")
+
+
+def _between(parts: Line, begin: int, end: int) -> Line:
+    row, at = [], 0
+    for part in parts:
+        told = visible(part.text)
+        if piece := told[max(0, begin - at) : max(0, end - at)]:
+            row.append(Part(piece, part.style))
+        at += len(told)
+    return tuple(row)
