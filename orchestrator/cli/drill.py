@@ -127,24 +127,20 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     from orchestrator.core.state.decided import covers
     from orchestrator.drills.outlook import LATEST, missed
     from orchestrator.reports.drills import drills, list_lines
-    from orchestrator.reports.reader import reading_all
+    from orchestrator.reports.reader import reading_drills
     from orchestrator.reports.text import show
 
-    with reading_all(find_workspace(workspace)) as journal:
+    with reading_drills(find_workspace(workspace)) as (journal, whole):
         model, unwatched_s = journal.state.model, journal.unwatched_s(time.time())
         wanted = [subject_named(x, model.services) for x in clients] if model is not None else []
 
         def wants(name: str) -> bool:
             return not wanted or any(covers(x, name) for x in wanted)
 
-        found = drills(
-            journal.state.whole,
-            journal.state.clock,
-            wants,
-        )
+        found = drills(whole, journal.state.clock, wants)
         late = missed(
             (x, plan)
-            for x, plan in journal.state.missed
+            for x, plan in journal.missed()
             if not wanted or plan.client in wanted or any(wants(y.service) for y in plan.of)
         )
     if as_json:
@@ -167,11 +163,10 @@ def show_(drill: str, /, *, as_json: AsJson = False, workspace: Workspace = None
     from orchestrator.cli.status import columns
     from orchestrator.cli.workspace import find_workspace
     from orchestrator.reports.drills import one_lines, told
-    from orchestrator.reports.reader import reading_all
+    from orchestrator.reports.reader import reading_drills
     from orchestrator.reports.text import show
 
-    with reading_all(find_workspace(workspace)) as journal:
-        whole = journal.state.whole
+    with reading_drills(find_workspace(workspace)) as (journal, whole):
         found = whole.drills.get(drill)
         if found is None:
             raise CallWrong(f"there is no drill {drill}", "`bascule drill list` shows those that there are")

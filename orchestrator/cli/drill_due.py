@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orchestrator.cli.workspace import clients_named, find_workspace, model_in_force
+from orchestrator.cli.workspace import clients_named, find_workspace, model_in_force, reading
 
 if TYPE_CHECKING:
     from orchestrator.core.schedules import DrillPlan
@@ -43,13 +43,12 @@ def drill_due(
     from orchestrator.cli.status import columns
     from orchestrator.core.durations import show_duration
     from orchestrator.drills.outlook import LATEST, missed, outlook
-    from orchestrator.reports.reader import reading_all
     from orchestrator.reports.text import hanging, line, show
 
-    with reading_all(find_workspace(workspace)) as journal:
+    with reading(find_workspace(workspace)) as journal:
         model = model_in_force(journal)
         wanted = clients_named(clients, model)
-        late = missed(x for x in journal.state.missed if not clients or _is_of(x[1], wanted))
+        late = missed(x for x in journal.missed() if not clients or _is_of(x[1], wanted))
         plans = {name: x for name, x in model.drills.items() if x.client in wanted}
         found = outlook(journal.state.decided.schedules, plans, time.time())
         unwatched_s = journal.unwatched_s(time.time())

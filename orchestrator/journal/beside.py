@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
-from orchestrator.core.codec import loads
+from orchestrator.core.codec import dumps, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Configured, Record
 from orchestrator.journal import chain, queries, thinning
@@ -64,6 +64,15 @@ def load_model(store: Store, digest: str, pending: str | None) -> Json | None:
             "`bascule journal verify` lists every fault; restore the journal from a copy made before it.",
         )
     return loads(text)
+
+
+def naming(store: Store, kinds: Sequence[str]) -> list[int]:
+    """The numbers of entries that name one of these kinds of records, by the file's index as far as it goes."""
+    named = dumps([f'"{kind}"' for kind in kinds]).decode("ascii")
+    if store.version < 2:
+        return [seq for (seq,) in store.read(queries.NAMING, (named,))]
+    done, until = store.read(queries.TOLD_DONE)[0]
+    return [seq for (seq,) in store.read(queries.TOLD_NAMING, (done, until, named))]
 
 
 def gap_over(store: Store, seq: int) -> chain.Gap | None:

@@ -212,6 +212,10 @@ class Journal(Leases, Protocol):
         """The entries of `story` as they are stored, with their hashes."""
         ...
 
+    def naming(self, *kinds: type[Record]) -> Iterator[Entry]:
+        """The entries with a record of one of these kinds (none of them a verdict change), each checked."""
+        ...
+
     def checkpoint(self, seq: int, state: Json) -> None:
         """Keep the state after entry `seq`: a cache, which the entries could make again.
 

@@ -153,6 +153,10 @@ class MemoryJournal:
             links = self._links[bisect_right(self._links, start, key=_seq) : bisect_right(self._links, last, key=_seq)]
             yield from chain.checked(links, previous, start, self._gap_over)
 
+    def naming(self, *kinds: type[Record]) -> Iterator[Entry]:
+        """The entries with a record of one of these kinds."""
+        return (x for x in self.story() if any(isinstance(record, kinds) for record in x.records))
+
     def last_seq(self) -> int:
         """The number of the latest entry."""
         return self._links[-1][0] if self._links else 0

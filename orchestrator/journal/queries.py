@@ -70,6 +70,11 @@ TOLD_OF_INCIDENTS = (
     "SELECT t.seq, e.body FROM told t JOIN entries e ON e.seq = t.seq WHERE t.incident AND t.seq > ?"
     " ORDER BY t.seq LIMIT ?"
 )
+NAMING = "SELECT seq FROM entries WHERE EXISTS (SELECT 1 FROM json_each(?) WHERE instr(body, value)) ORDER BY seq"
+TOLD_NAMING = (
+    "SELECT seq FROM entries WHERE (seq IN (SELECT seq FROM told) OR (seq > ? AND seq <= ?))"
+    " AND EXISTS (SELECT 1 FROM json_each(?) WHERE instr(body, value)) ORDER BY seq"
+)
 TOLD_DONE = "SELECT done, until FROM told_done"
 TELL = """
 INSERT OR IGNORE INTO told SELECT seq, EXISTS (

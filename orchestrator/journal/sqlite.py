@@ -172,6 +172,13 @@ class SqliteJournal:
             previous, start = self._start(first - 1)
             yield from chain.checked(self._links(start, last), previous, start, self._gap_over)
 
+    def naming(self, *kinds: type[Record]) -> Iterator[Entry]:
+        """The entries with a record of one of these kinds: only they are read, and the hash of the one before each."""
+        for seq in beside.naming(self._store, [x.__name__ for x in kinds]):
+            previous, start = self._start(seq - 1)
+            found = chain.checked_entries(self._links(start, seq), previous, start, self._gap_over)
+            yield from (x for x in found if any(isinstance(record, kinds) for record in x.records))
+
     def last_seq(self) -> int:
         """The number of the latest entry."""
         return cast(int, self._store.read(queries.HEAD)[0][0])

@@ -14,7 +14,15 @@ from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
-from orchestrator.core.records import IncidentOpened, IncidentReopened
+from orchestrator.core.records import (
+    DrillBegan,
+    DrillEnded,
+    DrillMissed,
+    IncidentOpened,
+    IncidentReopened,
+    ScheduleInForce,
+)
+from orchestrator.core.schedules import DrillPlan
 from orchestrator.core.state.decided import Decided
 from orchestrator.journal.ages import read as read_ages
 from orchestrator.journal.journal import Linked, PassedOver, ignore
@@ -69,6 +77,25 @@ class Reader(Generic[StateT]):
             for x in entry.records:
                 if isinstance(x, IncidentOpened | IncidentReopened) and x.first_bad_at in opened:
                     self.state.clock.pin(x.first_bad_at, entry)
+
+    def missed(self) -> list[tuple[DrillMissed, DrillPlan]]:
+        """Every scheduled drill that was missed, in order, with its schedule as it was then."""
+        plans: dict[str, DrillPlan | None] = {}
+        found: list[tuple[DrillMissed, DrillPlan]] = []
+        for entry in self._journal.naming(ScheduleInForce, DrillMissed) if self._journal else ():
+            for x in entry.records:
+                if isinstance(x, ScheduleInForce):
+                    plans[x.schedule] = x.plan
+                elif isinstance(x, DrillMissed) and (plan := plans.get(x.schedule)) is not None:
+                    found.append((x, plan))
+        return found
+
+    def pin_drills(self) -> None:
+        """Learn from the entries before the checkpoint when drills began and ended."""
+        for entry in self._journal.naming(DrillBegan, DrillEnded) if self._journal else ():
+            for x in entry.records:
+                if isinstance(x, DrillBegan | DrillEnded) and x.drill in self.state.decided.drills:
+                    self.state.clock.pin(x.at, entry)
 
     def _model_of(self, digest: str) -> Model | None:
 
@@ -152,6 +179,23 @@ def reading_all(workspace: Path) -> Iterator[Reader[Stories]]:
         yield found
     finally:
         found.close()
+
+
+@contextmanager
+def reading_drills(workspace: Path) -> Iterator[tuple[Reader[State] | Reader[Stories], Decided]]:
+    """The journal, and the state with every drill that there ever was, and its runs.
+
+    The state itself keeps the latest; where it lacks any, every story is read for it. Raises JournalUnreadable.
+    """
+    with reading(workspace) as journal:
+        kept = journal.state.decided
+        runs = {run for x in kept.drills.values() for run in x.runs}
+        if len(kept.drills) == kept.drill_count and runs <= kept.runs.keys():
+            journal.pin_drills()
+            yield journal, kept
+            return
+    with reading_all(workspace) as whole:
+        yield whole, whole.state.whole
 
 
 def ages_since(workspace: Path, since_wall: float) -> dict[Kept, Ages]:

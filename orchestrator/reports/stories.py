@@ -16,7 +16,6 @@ from orchestrator.core.events import OF_FINDINGS, OF_RUNS
 from orchestrator.core.forecast import at_most_s
 from orchestrator.core.health.diagnosis import so_since
 from orchestrator.core.model import Model, Service
-from orchestrator.core.schedules import DrillPlan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
 from orchestrator.reports.entries import Entry, WallClock
@@ -82,7 +81,6 @@ class Stories(State):
         super().__init__(model_of)
         self.stories: dict[str, Story] = {}
         self.configured: list[tuple[float, str]] = []  # when which model came into force
-        self.missed: list[tuple[r.DrillMissed, DrillPlan]] = []  # with the schedule as it was
         self._runs: dict[str, tuple[Story, RunStory]] = {}
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
@@ -156,8 +154,6 @@ class Stories(State):
                 for _, run in self._runs.values():
                     if run.ended is None:
                         run.taken_over.append(x.at)
-            case r.DrillMissed() if x.schedule in self.decided.schedules:
-                self.missed.append((x, self.decided.schedules[x.schedule].plan))
             case r.Configured():
                 self.configured.append((x.at, x.digest))
                 for story in self._open.values():  # its RTO and ladder are those that were in force when it ended

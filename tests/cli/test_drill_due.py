@@ -13,6 +13,7 @@ from icalendar import Calendar as Ics
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.schedules import Calendar, Candidate, MaintenancePlan, Schedule
+from orchestrator.reports import reader
 from tests.cli.conftest import Bascule, Kept
 from tests.drills.plans import plan
 from tests.reports.papers.drills import functional
@@ -88,9 +89,12 @@ def test_so_many_days_cannot_be_shown(days: str, bascule: Bascule, capsys: pytes
     assert "Say 1 to 3660" in capsys.readouterr().err
 
 
-@pytest.fixture
-def missed(kept: Kept) -> None:
-    """Of acme's drill seven evenings were missed; of bistro's one, which could have been acme's; one was made."""
+@pytest.fixture(params=["from the first entry", "from a checkpoint"])
+def missed(kept: Kept, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of acme's drill seven evenings were missed; of bistro's one, which could have been acme's; one was made.
+
+    The journal is not read through: it may have millions of entries.
+    """
     both = (Candidate("acme/erp", "acme/geo-site"), Candidate("bistro/erp", "bistro/geo-site"))
     shared = replace(plan(), id="bistro/all", client="bistro", of=both)
     model = replace(small_model(), drills={"acme/geo": plan(), "bistro/all": shared})
@@ -105,7 +109,12 @@ def missed(kept: Kept) -> None:
     at = "2026-11-08T21:00:00Z"
     tape.after(86400.0).write(r.DrillMissed(tape.now, "bistro/all", at, r.Reason.WINDOW_UNSEEN, "nobody looked"))
     functional(tape)
+    tape.after(60.0).write(r.WindowOpened(tape.now, "bistro", "patches", tape.now + 1.0))
+    tape.entries[-1] = replace(tape.entries[-1], wall=tape.entries[-1].wall + 3600.0)  # the clock was put on since
     kept.keep(tape)
+    if "checkpoint" in request.param:
+        kept.journal.checkpoint(kept.journal.last_seq(), encode(tape.read().decided))
+    monkeypatch.delattr(reader, "Stories")
 
 
 @pytest.mark.usefixtures("missed")
@@ -145,7 +154,7 @@ def test_what_was_missed_is_told_to_whoever_asks_for_the_client(
 
 
 @pytest.mark.usefixtures("missed")
-def test_programs_are_told_what_was_missed(bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_are_told_what_was_missed(bascule: Bascule, kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     assert bascule("drill", "due", "--json") == 0
     found = {x["schedule"]: x for x in json.loads(capsys.readouterr().out)}
     assert [x["occurrence"] for x in found["bistro/all"]["missed"]] == ["2026-11-08T21:00:00Z"]
@@ -153,6 +162,10 @@ def test_programs_are_told_what_was_missed(bascule: Bascule, capsys: pytest.Capt
     assert bascule("drill", "list", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert [x["drill"] for x in told["drills"]] == ["d1"]
+    records = {type(x): e.wall for e in kept.journal.entries() for x in e.records}
+    assert (told["drills"][0]["began"], told["drills"][0]["ended"]) == (records[r.DrillBegan], records[r.DrillEnded])
+    assert bascule("drill", "show", "d1", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == told["drills"][0]
     assert told["missed"][0] == {
         "schedule": "bistro/all",
         "kind": "functional",

@@ -753,6 +753,10 @@ class TestGrowth:
         assert len(story) < 1000
         seqs = {e.seq for e in story}
         assert seqs >= {1, *range(2802, 3053), *range(5953, 6004), journal.last_seq()}
+        assert [type(x) for e in journal.naming(Configured, IncidentEnded) for x in e.records] == [
+            Configured,
+            IncidentEnded,
+        ]
         assert [e.seq for e in journal.story(6003)] == [s for s in sorted(seqs) if s > 6003]
         stored = list(journal.told())
         assert [x.entry for x in stored] == story
