@@ -34,7 +34,10 @@ from orchestrator.config.yaml_nodes import get, mappings, pairs, text, texts
 _OF_A_MOVE = ("vars", "limit")
 _PROOFS = ("proven_when", "dark_when", "apart_when")
 _KEPT_IN = ("cache_connection", "cache_prefix")  # options of inventory plug-ins
-_OF_SSH = re.compile(r"(?i)proxycommand|knownhostscommand|ansible_(?:ssh|sftp|scp)_executable")
+_OF_SSH = re.compile(
+    r"(?i)proxycommand|knownhostscommand|pkcs11provider|securitykeyprovider|xauthlocation"
+    r"|ansible_(?:ssh|sftp|scp)_executable"
+)
 _FILE_OF_HOSTS = re.compile(r"(?:^|[,:])\s*@([^,:]+)")
 _VARIABLES = frozenset(("group_vars", "host_vars"))
 

@@ -53,6 +53,7 @@ from orchestrator.config.surroundings import files_of, label, surroundings
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.config.ways import AskUrl, check_clients
+from orchestrator.config.words import YAML
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Limits, Model, Move, Place, Service
 from orchestrator.core.outside import name_fault, visible
@@ -227,6 +228,9 @@ def _load(
     started = programs_here(checks.checks.values(), settings.daemon.vantage, commands)
     for path, why in unsafe_parts(reader.covered() | started):
         faults.add(Position(label(workspace, path)), why)
+    for path in sorted(path for path in reader.perhaps_run() if path.suffix in YAML):
+        what = "a task or script gives this playbook to Ansible; if that is here, what it loads counts for no digest"
+        faults.warn(Position(str(path)), what, "it below playbooks/, and import_playbook")
     for path, why in unsafe_parts(reader.perhaps_run()):
         faults.warn(Position(str(path)), f"if it runs here, and not on a target: {why}")
     who_may_speak(settings, {name: people[name] for name in files}, faults)

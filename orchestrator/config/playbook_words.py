@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from orchestrator.config import trees
-from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
+from orchestrator.config.surroundings import files_among, programs_among, ssh_files_in, text_of
 from orchestrator.config.words import BY_ITSELF, YAML, is_pattern, words_in
 from orchestrator.config.yaml_nodes import get, pairs, text, texts
 
@@ -41,6 +41,7 @@ _FOLDER_KEY = re.compile(r"(dir|dirs|path|paths|src|folder|directory)$", re.IGNO
 _SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py", ".rb", ".js")  # that a name may get: {{ site }}.yml, -m tool
 _TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # what a registered result says it wrote
 _THERE_ITSELF = re.compile(r"\{\{[^{}]*\b(?:playbook|inventory)_dir\b[^{}]*\}\}[./]*")  # it has no name here
+_PLAYS = ("ansible-playbook", "ansible-pull")  # programs to which playbooks are given
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
@@ -206,6 +207,10 @@ class Closure:
             self._roles(values, bases, found)
         self.name(words, bases, found, tops=root is None)
         self.programs.update(programs_among(words))
+        if any(os.path.basename(word) in _PLAYS for word in words):
+            given = (word for word in words if word.endswith(YAML) and os.path.isabs(word))
+            found_there = (p for p in files_among(given) if not p.is_relative_to(self._reader.workspace))
+            self.programs.update(found_there)
         if any(word.startswith("-F") for word in words):
             for top in bases:
                 found.update(ssh_files_in(text_of(path), top))

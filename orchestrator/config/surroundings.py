@@ -7,7 +7,8 @@ to the playbook. Each thing has a label and a digest, so that a change can be to
     ---------------------------------------------------------------------------------------------------------------
     each place an ansible.cfg is looked for, also empty   contents
     paths that the one in force names                     contents; vault passwords and keys by size and times alone
-    what ssh reads (usually, or by -F), with its Includes contents; programs named there by size and times
+    what ssh reads (usually, or by -F), with its Includes contents; programs named there by size and times, and what it
+                                                          loads as code (PKCS11Provider and the like)
     environment: ANSIBLE_*, PYTHONPATH and its like       values, and the paths they name
     ~/.ansible, /usr/share/ansible, /etc/ansible          size and times of each plug-in, role, collection file
     installed packages of Ansible and Mitogen             their version's record, by size and times
@@ -49,6 +50,12 @@ _SCRIPTS = (
     ".php",
     ".tf",
 )  # that an interpreter is given: `sh /opt/fence.sh`
+_LIBRARY = re.compile(r"\.(?:so|dylib)(?:\.[\d.]+)?$")  # what ssh or another program loads into itself
+_LOADED = re.compile(  # what ssh loads or starts as code, however the file is called
+    r"(?i)(?:\b|(?<=-o))(?:PKCS11Provider|SecurityKeyProvider|XAuthLocation)(?:\s*=\s*|\s+)[\"']*([^\s\"'#]+)"
+    r"|(?:^|(?<=[\s\"']))(?-i:-I)\s*([^\s\"'-][^\s\"']*)"
+)
+_OF_SSH = ("SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER")  # variables that name the same
 _CODE = (".py", ".ps1", ".sh", ".yml", ".yaml", "")
 _LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
 _WRITTEN = re.compile(
@@ -143,6 +150,7 @@ def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -
     for top in (str(own), *SYSTEM):
         found.update((f"{top}/{part}", trees.look_digest(Path(top, part))) for part in LOADED_FROM)
     found.update(of_ssh(workspace, ssh_files(None)))
+    found.update(programs(files_among(environment.get(name, "") for name in _OF_SSH)))
     found.update(_packages())
     return found
 
@@ -260,11 +268,19 @@ def programs(paths: Iterable[Path]) -> dict[str, str]:
 
 def programs_in(text: str, start: Path | None = None) -> list[Path]:
     """Programs and scripts that a text names by a path (a relative one from `start`), but for the system's folders."""
-    return programs_among(re.split(r"[\s\"'=;|()<>,`]+", text), start)
+    named = (found[1] or found[2] for found in _LOADED.finditer(text))
+    said = [os.environ.get(name[1:], "") if re.fullmatch(r"\$\w+", name) else name for name in named]
+    return [*programs_among(re.split(r"[\s\"'=;|()<>,`]+", text), start), *files_among(said, start)]
 
 
 def programs_among(words: Iterable[str], start: Path | None = None) -> list[Path]:
     """The same of single words."""
+    found = files_among(words, start)
+    return [p for p in found if p.name.endswith(_SCRIPTS) or _LIBRARY.search(p.name) or os.access(p, os.X_OK)]
+
+
+def files_among(words: Iterable[str], start: Path | None = None) -> list[Path]:
+    """Every file that words name by a path, but for those in the system's folders: code by what names it."""
     found = []
     for word in sorted({word for word in words if "/" in word.strip("/")}):
         if any(word.startswith(f"{top}/") for top in _OF_THE_SYSTEM):
@@ -274,7 +290,7 @@ def programs_among(words: Iterable[str], start: Path | None = None) -> list[Path
             path = os.path.normpath(start / Path(path))
         try:
             path = os.path.expanduser(path)
-            if os.path.isabs(path) and os.path.isfile(path) and (path.endswith(_SCRIPTS) or os.access(path, os.X_OK)):
+            if os.path.isabs(path) and os.path.isfile(path):
                 found.append(Path(path))
         except (OSError, ValueError):
             continue

@@ -505,6 +505,34 @@ def test_a_program_that_the_inventory_names_is_covered_wherever_it_is(place: Pat
     assert digest(place) != before
 
 
+LOADED = (
+    "-o PKCS11Provider=LIBRARY", "-oPKCS11Provider=LIBRARY", "-o 'SecurityKeyProvider LIBRARY'", "-I LIBRARY",
+    "-I=LIBRARY.so", "-o PKCS11Provider=$OF_TOKENS",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [*LOADED, "an ssh_config", "the environment"])
+def test_what_ssh_loads_into_itself_is_covered(place: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """A library need not be executable for that, nor be called as one."""
+    library = place.parent / "outside/tokens"
+    write(Path(f"{library}.so"))
+    write(library)
+    monkeypatch.setenv("OF_TOKENS", str(library))
+    if said == "the environment":
+        monkeypatch.setenv("SSH_SK_PROVIDER", str(library))
+    elif said == "an ssh_config":
+        write(place / "ssh.cfg", f"Host *\n  PKCS11Provider {library}\n")
+        write(place / "inventories/acme/group_vars/web.yml", "ansible_ssh_common_args: -F ../../ssh.cfg\n")
+    else:
+        args = said.replace("LIBRARY", str(library))
+        write(place / "inventories/acme/group_vars/web.yml", f'ansible_ssh_common_args: "{args}"\n')
+    before = digest(place)
+    assert digest(place) == before
+    write(Path(f"{library}.so"), "another")
+    write(library, "another")
+    assert digest(place) != before
+
+
 @pytest.mark.parametrize(
     "task",
     [
@@ -512,12 +540,14 @@ def test_a_program_that_the_inventory_names_is_covered_wherever_it_is(place: Pat
         "ansible.builtin.shell: cd / && python3 OUTSIDE/fence.py",
         "ansible.builtin.debug: {msg: \"{{ lookup('pipe', 'sh OUTSIDE/fence.sh') }}\"}",
         "ansible.builtin.include_vars: {dir: OUTSIDE/vars}",
+        "ansible.builtin.command: ansible-playbook -i hosts OUTSIDE/site.yml",
+        "ansible.builtin.command: {argv: [/usr/bin/ansible-playbook, OUTSIDE/site.yml]}",
     ],
 )
 def test_a_script_outside_that_an_interpreter_is_given_is_covered(place: Path, task: str) -> None:
     """It need not be executable for that."""
     outside = place.parent / "outside"
-    named = [write(outside / name) for name in ("fence.sh", "fence.py", "vars/all.yml")]
+    named = [write(outside / name) for name in ("fence.sh", "fence.py", "vars/all.yml", "site.yml")]
     write(place / "playbooks/p.yml", f"- hosts: web\n  tasks:\n    - {task.replace('OUTSIDE', str(outside))}\n")
     before = digest(place)
     assert before == digest(place)

@@ -84,6 +84,7 @@ def test_what_a_link_leads_to_counts(place: Path, tmp_path: Path) -> None:
 
 SAYS_IT = {  # a program elsewhere: what names it, and whether it is sure to run here
     "inventories/acme/group_vars/all.yml": ("ansible_ssh_common_args: '-o ProxyCommand=\"JUMP %h\"'\n", True),
+    "inventories/acme/host_vars/tokens.yml": ("ansible_ssh_common_args: -o PKCS11Provider=JUMP\n", True),
     "inventories/acme/host_vars/web.yml": ("ansible_ssh_executable: JUMP\n", True),
     "inventories/acme/services.yml": ("moves: {go: {vars: {a: ProxyCommand=JUMP}}}\n", True),
     "inventories/acme/group_vars/web.yml": ("ansible_ssh_common_args: -F ssh.cfg\n", True),
