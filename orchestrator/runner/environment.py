@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.runner import connections
-from orchestrator.runner.settings import MARK, NO_MARK, Settings, read_configuration
+from orchestrator.runner.settings import MARK, NO_MARK, PREFIX, Settings, read_configuration
 
 CANCEL_POLL_S = 0.1
 CALLBACKS = Path(__file__).parent / "warm" / "zygote" / "callbacks"
 DEFAULT_CALLBACKS = "~/.ansible/plugins/callback:/usr/share/ansible/plugins/callback"  # Ansible's own
 
 # What ansible-core, Mitogen and Python read once: a playbook with another value needs another zygote.
-OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", MARK, *connections.OF_EACH_CLIENT})
+OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", MARK, PREFIX, *connections.OF_EACH_CLIENT})
 ALWAYS_FROZEN = (
     "EDITOR", "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_COLOR", "PAGER", "USER", "VIRTUAL_ENV", "AWX_LIB_DIRECTORY",
 )  # fmt: skip

@@ -28,6 +28,8 @@ SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=1800s"
 
 
 COMPILED = Path(".bascule") / "compiled"
+PREFIX = "PYTHONPYCACHEPREFIX"
+OURS = "bascule"  # below the folder that an operator names for all that Python compiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class Settings:
         inside = found is not None and found.is_relative_to(workspace)
         start = directory or ansible.start_directory(str(found) if found else None, str(workspace))
         # Beside a plug-in anybody may have put what runs in its place: compiled, and said to be unchecked.
-        compiled = workspace / COMPILED if directory is None else None
-        return cls(found, Path(start), inside and directory is None, directory is not None, compiled)
+        said = environment.get(PREFIX)
+        compiled = Path(os.path.abspath(said), OURS) if said else workspace / COMPILED
+        called = directory is not None
+        return cls(found, Path(start), inside and not called, called, None if called else compiled)
 
     def ssh_program(self, environment: Mapping[str, str]) -> str:
         """The program that Ansible calls for ssh, where no host variable names another."""
@@ -112,8 +116,8 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     if configuration is not None and settings.ours:
         given["ANSIBLE_CONFIG"] = str(configuration)
 
-    if settings.compiled is not None and "PYTHONPYCACHEPREFIX" not in environment:
-        given["PYTHONPYCACHEPREFIX"] = str(settings.compiled)
+    if settings.compiled is not None:
+        given[PREFIX] = str(settings.compiled)
 
     def unsaid(variable: str, *keys: str) -> bool:
         return variable not in environment and not any(key in said for key in keys)

@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -108,8 +108,8 @@ class Worker:
         (work / "tmp").mkdir(mode=0o700)
         settings_of = settings.Settings.find(Path(self.job.workspace), os.environ)
         self.directory = settings_of.directory
-        if settings_of.compiled is not None:
-            compiled.drop(settings_of.compiled, Path(self.job.workspace))
+        if settings_of.compiled is not None and not compiled.drop(settings_of.compiled, Path(self.job.workspace)):
+            settings_of = replace(settings_of, compiled=work / "compiled")
         given = settings_of.environment(
             os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=self.job.kept_for
         )

@@ -7,11 +7,13 @@ import os
 import py_compile
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.events import AttemptEnd
+from orchestrator.runner import compiled, settings
 from tests.runner.stage import Stage
 from tests.runner.target import Target
 
@@ -67,13 +69,20 @@ async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(
 async def test_what_a_run_before_has_compiled_does_not_run_in_the_place_of_what_was_put_back(
     tmp_path: Path, warm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python takes a source of the same size and time for the same: a copy that keeps times has both."""
-    monkeypatch.delenv("PYTHONPYCACHEPREFIX")
+    """Python takes a source of the same size and time for the same: a copy that keeps times has both.
+
+    Cold, in the folder that the operator names for all that Python compiles; warm, in another one than Ansible, which
+    is kept, began with.
+    """
+    if warm:
+        monkeypatch.delenv("PYTHONPYCACHEPREFIX")
     stage = Stage(tmp_path, warm=warm)
     folder = tmp_path / "playbooks" / "filter_plugins"
     folder.mkdir()
     try:
         await stage.warmed()
+        if warm:
+            monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "another"))
         for number, word in enumerate(("approved", "tried-it", "approved")):
             source = folder / "speaking.py"
             source.write_text(FILTER.format(word=word))
@@ -81,18 +90,23 @@ async def test_what_a_run_before_has_compiled_does_not_run_in_the_place_of_what_
             said = SAID.replace("approved", word)
             ended = await stage.run(stage.write(f"p{number}.yml", said), f"go {number}")
             assert ended.outcome is AttemptEnd.OK, ended.detail
+            assert "not by the warm executor" not in ended.detail
     finally:
         await stage.runner.close()
 
 
-def test_what_another_login_has_compiled_keeps_no_playbook_from_running(tmp_path: Path) -> None:
+def test_what_another_login_has_compiled_keeps_no_playbook_from_running_and_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "theirs.pyc").touch()
     tmp_path.chmod(0o755)
     program = "import os; from pathlib import Path; from orchestrator.runner import compiled; "
     program += "compiled.sysconfig.get_path('stdlib'); "  # where it reads it, nobody may be able to
-    program += "os.getuid() or os.setuid(65534); compiled.drop(Path('.'), Path('/nowhere'))"
+    program += "os.getuid() or os.setuid(65534); print(compiled.drop(Path('.'), Path('/nowhere')))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "False\n" if os.getuid() == 0 else "True\n")
+    assert compiled.drop(tmp_path, Path("/nowhere"))
+    private = replace(settings.Settings.find(tmp_path, {}), compiled=tmp_path / "private")  # as the worker then has it
+    given = private.environment({settings.PREFIX: "/elsewhere"}, mark="", temporary=tmp_path)
+    assert given[settings.PREFIX] == str(tmp_path / "private")
 
 
 async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_path: Path, target: Target) -> None:

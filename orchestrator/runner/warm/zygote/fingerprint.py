@@ -81,7 +81,7 @@ def build(workspace: Path, directory: Path, mitogen: bool, *, as_it_is: bool = F
     os.environ.clear()
     os.environ.update(given)
     os.chdir(cwd)
-    sys.pycache_prefix = given.get("PYTHONPYCACHEPREFIX") or None
+    sys.pycache_prefix = given.get(settings.PREFIX) or None
     sys.argv = ["ansible-playbook"]
     from orchestrator.runner.warm.zygote import archives, connection_names, loading, local_modules, upstream_fixes
 

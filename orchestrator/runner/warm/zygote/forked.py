@@ -116,6 +116,7 @@ def become(call: dict[str, Any], descriptors: list[int], built: Any, *, terminal
             os.close(given)  # no number that stays: see `__main__.leave_low_descriptors_free`
     os.environ.clear()
     os.environ.update(call["env"])
+    sys.pycache_prefix = os.environ.get(settings.PREFIX) or None
     time.tzset()
     os.umask(call["umask"])
     resource.setrlimit(resource.RLIMIT_NOFILE, tuple(call["files"]))
