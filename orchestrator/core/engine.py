@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.deciding import drilling, findings, incident, scheduling, words
+from orchestrator.core.deciding import drilling, findings, incident, recovery, scheduling, words
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
@@ -198,6 +198,7 @@ class Engine:
     def _configure(self, tx: Transaction, event: e.ConfigurationLoaded) -> None:
         """Put a model in force; changed checks start unknown again."""
         before, model = self.model, event.model
+        known = recovery.known_until(tx) if self.attends else {}
         self.model = model
         self._learn(model)
         self._detectors.configure(tx, model)
@@ -206,6 +207,7 @@ class Engine:
         homes = {s.id: s.home for s in model.services.values() if s.id not in self.decided.services}
         if model.digest != self.decided.configuration or homes:
             tx.record(r.Configured(tx.now(), model.digest, homes))
+        recovery.doubt_since(tx, known)
 
     def _controller_started(self, tx: Transaction, event: e.ControllerStarted) -> None:
         began = r.ControllerBegan(

@@ -424,6 +424,31 @@ def test_in_mode_observe_a_tier_that_could_not_be_asked_does_not_stay_so() -> No
     assert tiers(world, "acme/erp")[1] == (r.TierState.WAITING, Reason.OBSERVE_ONLY)
 
 
+@pytest.mark.parametrize("how", ["changed", "another", "none of it"])
+def test_a_reload_of_other_checks_throws_no_doubt_on_the_time_before_it(how: str) -> None:
+    """It was judged minutes ago and has been seen down since: only from the reload on nobody knows."""
+    world = lab(Mode.OBSERVE)
+    world.silent("erp-transaction")
+    world.run(200)
+    (incident,) = (i for i in world.decided().incidents.values() if i.service == "acme/erp")
+    assert incident.judged is not None
+    assert incident.judged.at < world.now - 150.0
+    checks, services = dict(world.model.checks), dict(world.model.services)
+    erp, old = services["acme/erp"], checks["acme/erp-transaction"]
+    if how == "another":
+        checks["acme/erp-page"] = replace(old, id="acme/erp-page", name="erp-page")
+        services[erp.id] = replace(erp, healthy_when=all_of("erp-page"))
+    elif how == "changed":
+        checks[old.id] = replace(old, options={"port": 8443})
+    world.nothing("erp-transaction")
+    world.model = replace(world.model, digest="model-2", checks=checks, services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    reloaded_at = world.now
+    world.run(30)
+    since = world.decided().incidents[incident.id].dark_since
+    assert since == pytest.approx(reloaded_at, abs=2.0), "\n".join(story(world))
+
+
 @pytest.mark.parametrize(("back_at", "kept"), [(40.0, "perhaps beyond"), (1000.0, "beyond")])
 def test_what_worked_while_its_run_waited_for_a_person_was_down_for_that_long_at_most(
     back_at: float, kept: str

@@ -130,6 +130,30 @@ def dark_since(tx: Transaction, incident: Incident, reason: Reason) -> float | N
         return None
     if incident.dark_since is not None:
         return incident.dark_since
+    return _known_until(tx, service, incident)
+
+
+def known_until(tx: Transaction) -> dict[str, float]:
+    """Until when each open incident's service was known to be down or not: to be asked before its checks are others."""
+    found = {}
+    for incident in tx.decided.open_incidents():
+        service = tx.model.services.get(incident.service)
+        if service is not None and dark_since(tx, incident, Reason.SERVICE_DOWN) is None:
+            found[incident.id] = _known_until(tx, service, incident)
+    return found
+
+
+def doubt_since(tx: Transaction, known: dict[str, float]) -> None:
+    """Note of what is not known any more, now that its checks are others, until when it was."""
+    for name, until in known.items():
+        incident = tx.decided.incidents[name]
+        if incident.judged is None or incident.service not in tx.model.services:
+            continue
+        if dark_since(tx, incident, Reason.SERVICE_DOWN) is not None:
+            tx.record(replace(incident.judged, at=tx.now(), dark_since=until))
+
+
+def _known_until(tx: Transaction, service: Service, incident: Incident) -> float:
     known = [row.last_sent_at for c in service.healthy_when.checks() if (row := tx.rows().get(c)) is not None]
     known += [incident.judged.at] if incident.judged is not None else []
     return max([incident.episode_opened_at, *known])
