@@ -89,14 +89,17 @@ def repeat(tx: Transaction) -> None:
 def resend(tx: Transaction) -> None:
     """After a start: whoever delivered knows nothing any more; tell what is not settled, and still so."""
     for notice in list(tx.decided.notices.values()):
-        if not _dropped(tx, notice):
+        if not _dropped(tx, notice, unseen=notice.failed_at is None):
             tx.command(tell_command(notice.due, tx.now()))
 
 
-def _dropped(tx: Transaction, notice: Notice) -> bool:
+def _dropped(tx: Transaction, notice: Notice, *, unseen: bool = False) -> bool:
+    """`unseen`: it was being delivered by a controller that is gone. Where it is so once more, it is told once more:
+    rather twice than never.
+    """
     why = over(tx.decided, notice.due)
     if why:
-        tx.record(r.NoticeDropped(tx.now(), notice.due.notice, why))
+        tx.record(r.NoticeDropped(tx.now(), notice.due.notice, why, unseen))
     return bool(why)
 
 

@@ -151,11 +151,15 @@ class NoticeRepeated:
 
 @dataclass(frozen=True, slots=True)
 class NoticeDropped:
-    """A notice that reached nobody is told no more: what it says is not so any longer."""
+    """A notice that is not known to have reached anybody is told no more: what it says is not so any longer.
+
+    `unseen`: somebody was at it when the controller ended, so it may have been delivered all the same.
+    """
 
     at: float
     notice: str
     evidence: str
+    unseen: bool = False
 
 
 Record = (

@@ -370,7 +370,7 @@ def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, dropped: r.NoticeDr
     outcome = "not delivered yet" if settled is None else "delivered" if settled.delivered else "could not be delivered"
     evidence = settled.evidence if settled else ""
     if settled is None and dropped is not None:
-        outcome, evidence = "not delivered: no longer so", dropped.evidence
+        outcome, evidence = f"not {'known to be ' * dropped.unseen}delivered: no longer so", dropped.evidence
     return Moment(n.at - zero, n.text, outcome, evidence, ", ".join(n.to), n.kind.value)
 
 

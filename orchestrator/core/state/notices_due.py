@@ -45,7 +45,7 @@ def notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
 
 
 def notice_dropped(d: Decided, x: r.NoticeDropped) -> None:
-    """It need not be told any more. Nobody was told: where it is so once more, it is."""
+    """It need not be told any more. Perhaps nobody was told: where it is so once more, it is."""
     d.notices.pop(x.notice, None)
     d.told.pop(x.notice, None)
 

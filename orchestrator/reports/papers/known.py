@@ -21,6 +21,7 @@ MOMENTS = (  # what `account.py` says of a record in words of its own
     "not delivered yet",
     "could not be delivered",
     "not delivered: no longer so",
+    "not known to be delivered: no longer so",
     "refused: {reason}",
     "{run} is at work",
     "{run} waits for a person",

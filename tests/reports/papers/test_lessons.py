@@ -169,13 +169,15 @@ def test_a_clock_that_was_set_meanwhile_is_told() -> None:
     assert told in report(tape).parts[0].remarks
 
 
-def test_a_notice_that_was_dropped_is_not_awaited() -> None:
+@pytest.mark.parametrize(("unseen", "known"), [(False, ""), (True, "known to be ")])
+def test_a_notice_that_was_dropped_is_not_awaited(unseen: bool, known: str) -> None:
+    """Of one that a controller was at when it died, nobody says that it reached nobody."""
     tape = begun()
     down(tape, last_good=tape.now - 1.0)
-    tape.write(r.NoticeDropped(tape.now, "i1-opened", "the outage that it is about is over: i1"))
+    tape.write(r.NoticeDropped(tape.now, "i1-opened", "the outage that it is about is over: i1", unseen))
     (notice,) = report(tape).parts[0].notices
     assert (notice.reason, notice.evidence) == (
-        "not delivered: no longer so", "the outage that it is about is over: i1",
+        f"not {known}delivered: no longer so", "the outage that it is about is over: i1",
     )  # fmt: skip
 
 
