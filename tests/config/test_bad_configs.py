@@ -78,3 +78,17 @@ def test_bad(replaced: Path, bad: Path) -> None:
     assert header(bad, "expect") or header(bad, "warns"), "it says what is wrong with it"
     for warning in header(bad, "warns"):
         assert warning in map(str, warnings)
+
+
+def test_a_playbook_elsewhere_that_a_task_starts_is_warned_of(workspace: Path, tmp_path: Path) -> None:
+    """Its own file counts for the digest; what it loads is looked for nowhere."""
+    elsewhere, book = tmp_path / "site.yml", workspace / "playbooks/primary_isp.yml"
+    elsewhere.write_text("- hosts: all\n")
+    old = book.read_text()
+    book.write_text(f"- hosts: hq\n  tasks:\n    - command: ansible-playbook {elsewhere}\n      changed_when: true\n")
+    try:
+        warnings = load(workspace, probe_kinds=PROBE_KINDS).warnings
+    finally:
+        book.write_text(old)
+    told = "a task or script gives this playbook to Ansible; if that is here, what it loads counts for no digest"
+    assert f"{elsewhere}: {told}; expected it below playbooks/, and import_playbook" in map(str, warnings)
