@@ -196,15 +196,20 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
     with reading_all(workspace) as journal:
         asked = _asked(journal)
         subject = _subject(journal, asked, name, from_, to)
-        found = carried(subject, journal.state, journal.told, asked)
+        end = journal.state.last.seq if journal.state.last is not None else 0
+        found = carried(subject, journal.state, lambda: (x for x in journal.told() if x.entry.seq <= end), asked)
     return Papers(for_client(found) if edition == "client" else found, made_by(), language)
 
 
 def _asked(journal: Reader[Stories]) -> Asked:
+    """Now, with the journal read up to the end that is named."""
     from orchestrator.reports.papers.excerpt import Asked
 
+    head = journal.head()
+    while journal.more():
+        head = journal.head()
     wall = time.time()
-    return Asked(journal.now(wall), wall, journal.unwatched_s(wall), journal.head())
+    return Asked(journal.now(wall), wall, journal.unwatched_s(wall), head)
 
 
 def _subject(journal: Reader[Stories], asked: Asked, name: str, from_: str | None, to: str | None) -> Subject:
@@ -255,12 +260,13 @@ def _day(text: str, option: str) -> datetime:
 
 def _against(found: Checked, workspace: Path) -> tuple[list[str], list[str]]:
     """What the journal says otherwise, and which configurations it keeps no more."""
-    from orchestrator.reports.papers.printing import against, not_compared
+    from orchestrator.reports.papers.comparing import Kept, against, not_compared
 
     if found.slice is None:
         return [], []
     with reading_all(find_workspace(workspace)) as journal:
-        wrong = [f"{x} ({workspace})" for x in against(found.slice, journal.state, journal.told)]
+        kept = Kept(journal.state, journal.told, journal.differs, _asked(journal))
+        wrong = [f"{x} ({workspace})" for x in against(found.slice, kept)]
         return wrong, not_compared(found.slice, journal.state)
 
 

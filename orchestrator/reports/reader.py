@@ -25,7 +25,7 @@ from orchestrator.core.records import (
 from orchestrator.core.schedules import DrillPlan
 from orchestrator.core.state.decided import Decided
 from orchestrator.journal.ages import read as read_ages
-from orchestrator.journal.journal import Linked, PassedOver, ignore
+from orchestrator.journal.journal import Head, Linked, PassedOver, ignore
 from orchestrator.journal.stores import read_journal
 from orchestrator.reports.stories import ModelOf, State, Stories
 
@@ -120,6 +120,10 @@ class Reader(Generic[StateT]):
     def head(self) -> str:
         """The chain's end, `NUMBER:HASH`."""
         return str(self._journal.head()) if self._journal else ""
+
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once; None: it is."""
+        return self._journal.differs(head) if self._journal else "there is none"
 
     def close(self) -> None:
         """Let go of the journal."""

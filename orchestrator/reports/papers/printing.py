@@ -6,7 +6,7 @@ again from the file that it carries: a figure that was changed on the page alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,15 +14,12 @@ from orchestrator.journal.journal import Head
 from orchestrator.reports.papers import html, typeset
 from orchestrator.reports.papers.blocks import Block
 from orchestrator.reports.papers.composition import compose
-from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import Asked, Slice, Stored, cut
+from orchestrator.reports.papers.excerpt import Slice
 from orchestrator.reports.papers.layout import Made, heading, laid_out
 from orchestrator.reports.papers.markdown import markdown
-from orchestrator.reports.papers.narrowing import narrowed
 from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, by_another, check, sealed, text_of
-from orchestrator.reports.papers.shape import Edition, Report
+from orchestrator.reports.papers.shape import Report
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
-from orchestrator.reports.stories import Stories
 
 
 @dataclass(frozen=True)
@@ -93,44 +90,6 @@ def verified(text: str, by: str, heads: Sequence[Head] = ()) -> Checked:
         return result
     more = by_another(result.made_by, by) if not result.wrong else []  # else it is told already
     return replace(result, wrong=(*result.wrong, *_on_the_page(text, written), *more))
-
-
-def against(found: Slice, stories: Stories, read: Callable[[], Iterator[Stored]]) -> list[Wrong]:
-    """What of a slice is not what the journal at hand says: entries changed, taken out or added, parts of models."""
-    number = int(found.head.partition(":")[0] or 0)
-    subject = replace(found.subject, width="", left_out={})
-    asked = Asked(found.now, found.wall, found.unwatched_s, found.head)
-    whole = cut(subject, stories, read, asked, found.models)
-    whole = narrowed(replace(whole, pieces=tuple(x for x in whole.pieces if x.seq <= number)), found.subject.width)
-    theirs = for_client(whole) if found.edition is Edition.CLIENT else whole
-    mine, there = {x.seq: x for x in found.pieces}, {x.seq: x for x in theirs.pieces}
-    wrong = [
-        Wrong(f"entry {seq}", "the report has it, and the journal has not" if seq in mine else "it was taken out")
-        for seq in sorted(mine.keys() ^ there.keys())
-    ]
-    wrong += [
-        Wrong(f"entry {seq}", "the journal says otherwise")
-        for seq in sorted(mine.keys() & there.keys())
-        if replace(mine[seq], body=b"") != replace(there[seq], body=b"")
-    ]
-    if found.subject.left_out != theirs.subject.left_out:
-        wrong.append(Wrong("proof.head", "of its entries other records are left out than those that it does not need"))
-    names = found.models.keys() | theirs.models.keys()
-    return wrong + [
-        Wrong(f"model {name}", "its parts are not those that the journal keeps")
-        for name in sorted(names)
-        if found.models.get(name) != theirs.models.get(name) and not _let_go_of(name, stories)
-    ]
-
-
-def not_compared(found: Slice, stories: Stories) -> list[str]:
-    """The configurations of a slice that the journal at hand keeps no more: their parts cannot be compared."""
-    return sorted(name for name in found.models if _let_go_of(name, stories))
-
-
-def _let_go_of(digest: str, stories: Stories) -> bool:
-    """Whether it was in force by the records, and is not kept any more (`journal/models_kept.py`)."""
-    return stories.model_of(digest) is None and any(name == digest for _, name in stories.configured)
 
 
 def _on_the_page(text: str, written: str) -> Sequence[Wrong]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -41,6 +42,7 @@ MEMBERS = ("format", "version", "made_by", "report", "proof", "seal")
 PROOF = ("head", "head_sum", "entries", "models")
 NARROWER = ("width", "left_out")  # of the subject; only where not all of the history before is in the slice
 START = bytes(32)
+_HEAD = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 
 Members = dict[str, Json]
 
@@ -234,6 +236,14 @@ def _slice(data: Members) -> tuple[Slice | None, list[Wrong], bool]:
         return None, [Wrong("proof.head", str(error))], False
     if proof["head_sum"] != _sum(proof["head"]):
         wrong.append(Wrong("proof.head", "it was changed: what the slice is a slice of does not fit its sum"))
+    if head_of(head.journal) is None:
+        wrong.append(Wrong("proof.head.journal", "it is no end of a journal: NUMBER:HASH"))
+    of = head.subject
+    wrong += [
+        Wrong("proof.head.subject", f"{name} is nothing of {of.client or 'no client'}")
+        for name in of.services
+        if name.partition("/")[0] != of.client
+    ]
     entries = cast(list[Json], proof["entries"])
     read = _whole_entries(entries) if head.edition is Edition.PROVIDER else _extracts(entries)
     pieces: list[Piece] = []
@@ -323,7 +333,7 @@ def _recomputed(found: Slice, told: Json) -> tuple[Report | None, list[Wrong], i
     """The report that the slice tells, what the file says otherwise, and how many values were compared."""
     try:
         report = compose(found)
-    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, OSError) as error:
         return None, [Wrong("proof", f"no report follows from these entries: {error}")], 0
     said = plain_json(report)
     return report, list(_differing("report", told, said)), _count(said)
@@ -364,12 +374,17 @@ def _count(value: Json) -> int:
 # ---- what a chain alone cannot show
 
 
+def head_of(text: str) -> Head | None:
+    """The end of a journal, NUMBER:HASH; None: it is none."""
+    found = _HEAD.fullmatch(text)
+    return Head(int(found[1]), found[2]) if found is not None else None
+
+
 def _compared(found: Slice, heads: Sequence[Head]) -> tuple[list[Wrong], tuple[str, ...]]:
     """Heads that were kept elsewhere, against the hashes in the slice; and what even so cannot be seen."""
     hashes = {x.seq: x.hash for x in found.pieces}
-    end, _, end_hash = found.head.partition(":")
-    if end.isdigit():
-        hashes.setdefault(int(end), end_hash)
+    if (end := head_of(found.head)) is not None:
+        hashes.setdefault(end.seq, end.hash)
     wrong = [
         Wrong(f"entry {head.seq}", "it is not the one whose hash was kept elsewhere")
         for head in heads

@@ -27,10 +27,11 @@ from orchestrator.core.model import (
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
+from orchestrator.reports.papers.comparing import Kept, against
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
 from orchestrator.reports.papers.period import period_of
-from orchestrator.reports.papers.printing import Papers, against, verified
+from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import ReportKind
 from tests.reports.papers.told import asked, linked, rich_model, stories_of, three_acts
 from tests.reports.sample import WALL, Tape, Written, all_of
@@ -115,7 +116,8 @@ def slices(client: str) -> Iterator[Slice]:
         if story.service.startswith(f"{client}/"):
             subject = subject_of([story], stories, tape.now, ReportKind.INCIDENT, story.id)
             yield cut(subject, stories, lambda: linked(tape), asked(tape))
-    period = period_of(stories, tape.now, client, [f"{client}/erp"], WALL, WALL + tape.now + 1)
+    services = [x for x in model.services if x.startswith(f"{client}/")]
+    period = period_of(stories, tape.now, client, services, WALL, WALL + tape.now + 1)
     yield cut(period, stories, lambda: linked(tape), asked(tape))
 
 
@@ -209,7 +211,7 @@ def test_a_finding_that_the_client_reads_names_no_host_address_other_client_or_p
         " was old, and pre-edge-01 was not"
     )
     assert line.closed_why == "as for another client on a host"
-    assert against(mine, stories, lambda: linked(tape)) == []
+    assert against(mine, Kept(stories, lambda: linked(tape))) == []
 
 
 def test_what_a_tier_costs_to_have_and_who_says_what_an_outage_costs_stay_with_the_provider() -> None:
@@ -256,11 +258,12 @@ def test_an_extract_is_compared_with_the_journal_itself() -> None:
     stories = stories_of(tape, model)
     for whole in slices("acme"):
         for one in (whole, for_client(whole)):
-            assert against(one, stories, lambda: linked(tape)) == []
-            named = {x.where for x in against(replace(one, pieces=one.pieces[:-1]), stories, lambda: linked(tape))}
+            kept = Kept(stories, lambda: linked(tape))
+            assert against(one, kept) == []
+            named = {x.where for x in against(replace(one, pieces=one.pieces[:-1]), kept)}
             assert named == {f"entry {one.pieces[-1].seq}"}
             forged = replace(one.pieces[-1], at=one.pieces[-1].at + 1.0)
-            (wrong,) = against(replace(one, pieces=(*one.pieces[:-1], forged)), stories, lambda: linked(tape))
+            (wrong,) = against(replace(one, pieces=(*one.pieces[:-1], forged)), kept)
             assert wrong.why == "the journal says otherwise"
 
 

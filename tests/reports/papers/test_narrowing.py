@@ -13,11 +13,12 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import Linked
+from orchestrator.reports.papers.comparing import Kept, against, not_compared
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, cut, subject_of
 from orchestrator.reports.papers.narrowing import Width, carried, narrow, narrowed
-from orchestrator.reports.papers.printing import Papers, against, not_compared, verified
+from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.sealing import sealed, text_of
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.stories import Stories
@@ -144,7 +145,7 @@ def test_of_each_kind_of_story_the_narrow_one_tells_the_same() -> None:
         assert compose(client) == compose(for_client(whole))
         assert verified(Papers(client, BY, "fr").html(), BY).wrong == ()
         for edition in (found, client):
-            assert against(edition, told.stories, told.read) == []
+            assert against(edition, Kept(told.stories, told.read)) == []
 
 
 def test_a_value_that_rests_on_what_was_left_out_has_the_wider_slice_carried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,11 +171,11 @@ def test_whoever_leaves_out_more_is_found_by_the_journal() -> None:
     at = next(n for n, x in enumerate(found.pieces) if len(x.records) > 1)
     more = {**found.subject.left_out, str(found.pieces[at].seq): (1,)}
     forged = replace(found, subject=replace(found.subject, left_out=more))
-    assert [x.where for x in against(forged, told.stories, told.read)] == ["proof.head"]
+    assert [x.where for x in against(forged, Kept(told.stories, told.read))] == ["proof.head"]
     shorter = replace(found, pieces=found.pieces[:3] + found.pieces[4:])
-    assert any("taken out" in x.why for x in against(shorter, told.stories, told.read))
+    assert any("taken out" in x.why for x in against(shorter, Kept(told.stories, told.read)))
     wider = replace(found, subject=replace(found.subject, width=Width.WHOLE))
-    assert against(wider, told.stories, told.read)
+    assert against(wider, Kept(told.stories, told.read))
 
 
 @pytest.mark.parametrize("name", ["width", "left_out"])
@@ -194,7 +195,7 @@ def test_a_configuration_that_the_journal_keeps_no_more_is_not_told_as_another()
     told = history(18)
     found, _ = narrow(told.whole("i17"))
     without = Stories(lambda _digest: None).read(x.entry for x in told.links)
-    assert against(found, without, told.read) == []
+    assert against(found, Kept(without, told.read)) == []
     assert not_compared(found, without) == ["m1"]
     assert not_compared(found, told.stories) == []
 
@@ -217,4 +218,4 @@ def test_a_report_of_the_whole_history_is_written_and_checked_as_it_always_was()
         page = Papers(whole, BY, language).html()
         assert verified(page, BY).wrong == ()
         assert verified(page.replace("acme/erp", "acme/erq", 1), BY).wrong
-    assert against(whole, told.stories, told.read) == []
+    assert against(whole, Kept(told.stories, told.read)) == []

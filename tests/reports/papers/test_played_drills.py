@@ -15,11 +15,12 @@ from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Mode, Model
 from orchestrator.journal.chain import GENESIS, body_of, entry_of, link
 from orchestrator.journal.journal import Linked
+from orchestrator.reports.papers.comparing import Kept, against
 from orchestrator.reports.papers.drill import of_drill
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, subject_of
 from orchestrator.reports.papers.narrowing import Width, carried
-from orchestrator.reports.papers.printing import Papers, against, verified
+from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.schema import schema
 from orchestrator.reports.papers.shape import Report, ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
@@ -140,7 +141,7 @@ def test_each_paper_in_each_language_is_what_its_file_says(name: str) -> None:
     found, slice_ = told(name)
     assert slice_.subject.width == Width.NARROW
     for edition in (slice_, for_client(slice_)):
-        assert against(edition, found.stories, found.read) == []
+        assert against(edition, Kept(found.stories, found.read)) == []
         for language in LANGUAGES:
             papers = Papers(edition, BY, language)
             jsonschema.Draft7Validator(schema()).validate(json.loads(papers.file))

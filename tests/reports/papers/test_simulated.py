@@ -7,11 +7,12 @@ import pytest
 from orchestrator.journal.chain import GENESIS, body_of, link
 from orchestrator.journal.journal import Linked
 from orchestrator.reports.account import account
+from orchestrator.reports.papers.comparing import Kept, against
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, cut, subject_of
 from orchestrator.reports.papers.narrowing import Width, narrow
-from orchestrator.reports.papers.printing import Papers, against, verified
+from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.stories import Stories
 from orchestrator.sim.campaign import Campaign, Plan, changed
@@ -46,4 +47,4 @@ def test_of_two_clients_with_the_same_names(seed: int) -> None:
         assert verified(page, BY).wrong == ()
         (other,) = {"east", "west"} - {found.subject.client}
         assert other not in page
-        assert against(client, stories, lambda: iter(links)) == []
+        assert against(client, Kept(stories, lambda: iter(links))) == []
