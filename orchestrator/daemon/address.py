@@ -2,11 +2,12 @@
 
 The one rule it keeps: both sides find the same socket from the workspace alone, and nobody else can take its place.
 
-It is `.bascule/socket` in the workspace. A Unix socket's path may be 107 bytes long at most. If the workspace lies too
-deep for that, the socket goes to a private directory named after the workspace: `/run/bascule-HASH` for root, else
-`$XDG_RUNTIME_DIR/bascule-HASH`, else `/tmp/bascule-UID-HASH`. If that exists and is not private, it is left alone, and
-a name is taken that nobody can foresee. `.bascule/socket.path` tells it to clients of any user. Clients ask the kernel
-who listens before they say anything.
+It is `.bascule/socket` in the workspace, and where `.bascule` is a link, in the folder on another disk to which it
+leads. A Unix socket's path may be 107 bytes long at most. If that lies too deep for it, the socket goes to a private
+directory named after the workspace: `/run/bascule-HASH` for root, else `$XDG_RUNTIME_DIR/bascule-HASH`, else
+`/tmp/bascule-UID-HASH`. If that exists and is not private, it is left alone, and a name is taken that nobody can
+foresee. `.bascule/socket.path` tells it to clients of any user. Clients ask the kernel who listens before they say
+anything.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def where_to_listen(workspace: Path) -> Path:
 
     Raises UnsafeDirectory, OSError.
     """
-    home = workspace.resolve() / ".bascule"
+    home = _home(workspace)
     _private(home)
     usual, pointer = home / "socket", home / POINTER
     if len(os.fsencode(usual)) <= PATH_BYTES_MAX:
@@ -47,7 +48,7 @@ def where_to_listen(workspace: Path) -> Path:
 
 def where_to_speak(workspace: Path) -> Path:
     """The path for a client; nothing is made, and nobody need listen there."""
-    home = workspace.resolve() / ".bascule"
+    home = _home(workspace)
     usual, pointer = home / "socket", home / POINTER
     if len(os.fsencode(usual)) <= PATH_BYTES_MAX:
         return usual
@@ -57,6 +58,11 @@ def where_to_speak(workspace: Path) -> Path:
         expected = _short_directory(workspace)
         # Where it is no socket of anybody, it is no daemon either: who made the directory does not matter.
         return expected / "socket" if os.access(expected, os.X_OK) or not expected.exists() else usual
+
+
+def _home(workspace: Path) -> Path:
+    """The folder of the controller's state; where it is a link to one on another disk, that one."""
+    return (workspace.resolve() / ".bascule").resolve()
 
 
 def owner_of(workspace: Path) -> int | None:
@@ -69,7 +75,7 @@ def owner_of(workspace: Path) -> int | None:
 
 def leave(path: Path, workspace: Path) -> None:
     """What a daemon takes with it when it ends: the word of where it listened, and a directory made for it alone."""
-    pointer = workspace.resolve() / ".bascule" / POINTER
+    pointer = _home(workspace) / POINTER
     with contextlib.suppress(OSError):
         if pointer.read_text(encoding="utf-8").strip() == str(path):
             pointer.unlink()

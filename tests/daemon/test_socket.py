@@ -292,6 +292,19 @@ def test_a_workspace_too_deep_for_a_socket_gets_a_short_path(tmp_path: Path, mon
         path.parent.rmdir()
 
 
+def test_a_state_folder_on_another_disk_is_where_both_sides_meet(tmp_path: Path) -> None:
+    workspace, disk = tmp_path / "workspace", tmp_path / "disk" / "state"
+    workspace.mkdir()
+    disk.mkdir(parents=True, mode=0o755)
+    (workspace / ".bascule").symlink_to(disk)
+    (tmp_path / "named").symlink_to(workspace)
+    path = where_to_listen(workspace)
+    assert path == disk / "socket"
+    assert {where_to_speak(workspace), where_to_speak(tmp_path / "named")} == {path}
+    assert stat.S_IMODE(disk.stat().st_mode) == 0o700
+    address.leave(path, workspace)
+
+
 def test_a_directory_that_others_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's socket could lie there."""
     (tmp_path / ".bascule").mkdir()
