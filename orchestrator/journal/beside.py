@@ -24,7 +24,7 @@ from orchestrator.journal.examining import (
 )
 from orchestrator.journal.journal import Bind, Bound, ChainFault, JournalUnreadable, JournalUnwritable, PassedOver
 from orchestrator.journal.lease import Lease
-from orchestrator.journal.store import Store
+from orchestrator.journal.store import PUT_BACK, Store
 
 _TOLD_WINDOW = 5000
 
@@ -81,6 +81,17 @@ def gap_over(store: Store, seq: int) -> chain.Gap | None:
         return None
     found = store.read(queries.GAP_AT, (seq,))
     return chain.Gap(*found[0]) if found and isinstance(found[0][1], int) and found[0][1] >= seq else None
+
+
+def refuse_older(db: sqlite3.Connection, store: Store, last: tuple[int, bytes]) -> None:
+    """What this process wrote last, under its lease, has to be there: a copy from before it forgets holds and places.
+
+    Raises JournalUnwritable.
+    """
+    seq, digest = last
+    if seq and db.execute(queries.ENTRY_HASH, (seq,)).fetchone() != (digest,) and gap_over(store, seq) is None:
+        why = f"entry {seq} is not there any more as this daemon wrote it: an older copy was put in its place"
+        raise JournalUnwritable(f"journal {store.path}: {why}", PUT_BACK)
 
 
 def latest_stamp(db: sqlite3.Connection) -> chain.Stamp:

@@ -67,6 +67,7 @@ class SqliteJournal:
         self._store = Store(path, read_only)
         self._lease: Lease | None = None  # that was taken here: checkpoints are kept under it
         self._to_bind: dict[str, Bind] = {}  # models stored here; the next entry binds them
+        self._last = 0, b""  # the last entry known under that lease, and its hash
         self.path = path
 
     # ---- the lease
@@ -84,12 +85,14 @@ class SqliteJournal:
             lease = self._asker.grant(holder, epoch, ttl_s)
             db.execute(queries.TAKE_LEASE, (lease.epoch, _text(encode(lease))))
             db.execute(queries.ADD_EPOCH, (lease.epoch, holder, lease.process.pid, self._asker.clocks.wall()))
+            self._last = 0, b""
         self._lease = lease
         return lease
 
     def renew(self, lease: Lease) -> bool:
         """Hold it for another `ttl_s`."""
         with self._store.writing() as db:
+            beside.refuse_older(db, self._store, self._last)
             _, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is None or held.epoch != lease.epoch:
                 return False
@@ -128,6 +131,7 @@ class SqliteJournal:
         entries, latest = [], {}
         binds = tuple(self._to_bind.values())
         with self._store.writing() as db:
+            beside.refuse_older(db, self._store, self._last)
             _refuse_stale(db, lease)
             seq, digest = db.execute(queries.HEAD).fetchone()
             for draft in drafts:
@@ -143,6 +147,7 @@ class SqliteJournal:
                 binds = ()
             db.execute(queries.MOVE_HEAD, (seq, digest))
             _keep(db, latest)
+        self._last = seq, digest
         if entries:
             for bind in entries[0].binds:
                 self._to_bind.pop(bind.name, None)

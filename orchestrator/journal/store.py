@@ -22,6 +22,9 @@ from orchestrator.journal.chain import GENESIS
 from orchestrator.journal.journal import JournalError, JournalUnreadable, JournalUnwritable
 
 T = TypeVar("T")
+PUT_BACK = (
+    "Put the right file back. To begin anew, or with an older copy, stop the daemon first (Copies, docs/operating.md)."
+)
 
 WRITE_WAIT_S = 2.0  # for another process's transaction; ours are short
 OPEN_WAIT_S = 10.0  # at the start, and for reads: another process may be recovering the file
@@ -148,10 +151,7 @@ class Store:
         """The connection; opened again after a fault. Notices a file that was removed or replaced under it."""
         if self._connection is not None and self._file != _identity(self.path):
             self._drop()
-            raise JournalUnwritable(
-                f"journal {self.path} was removed or replaced while it was in use",
-                "Put the right file back, or start anew: what was decided since cannot be kept there.",
-            )
+            raise JournalUnwritable(f"journal {self.path} was removed or replaced while it was in use", PUT_BACK)
         if self._connection is None:
             self._open()
         if self._connection is None:
@@ -161,8 +161,10 @@ class Store:
     def _open(self) -> None:
         kind = JournalUnreadable if self.read_only else JournalUnwritable
         try:
-            if not self.read_only:
+            if not self.read_only and self._file is None:
                 _make_private(self.path)
+            elif not self.read_only and not self.path.exists():  # an empty one would forget holds and placements
+                raise JournalUnwritable(f"journal {self.path} was removed while it was in use", PUT_BACK)
             elif not self.path.exists():
                 raise JournalUnreadable(f"there is no journal {self.path}", "Start the daemon once, or give its place.")
         except OSError as error:
@@ -205,6 +207,8 @@ class Store:
             return
         if self.read_only:
             raise JournalUnreadable(f"{self.path} is no journal yet", "Start the daemon once.")
+        if self._file is not None:
+            raise JournalUnwritable(f"journal {self.path} was emptied while it was in use", PUT_BACK)
         with self._transaction(connection):
             if self._is_ours(connection):  # another process was first
                 return

@@ -49,6 +49,14 @@ def taken(journal: SqliteJournal, holder: str = "noc") -> Lease:
     return lease
 
 
+def backup(here: Path, there: Path) -> None:
+    """By SQLite's own means, over whatever is there."""
+    one, other = sqlite3.connect(here), sqlite3.connect(there)
+    one.backup(other)
+    one.close()
+    other.close()
+
+
 def append(journal: SqliteJournal, lease: Lease, n: int) -> None:
     journal.append(lease, float(n), time.time(), [StepBegan(float(n), "run-1", "fence", n)], {"check": n})
 
@@ -268,6 +276,14 @@ class TestTheFileCannotBeWritten:
         path.unlink()
         with pytest.raises(JournalUnwritable, match="removed or replaced"):
             append(journal, held, 2)
+        for _ in range(2):  # it makes no empty one, which had forgotten everything
+            with pytest.raises(JournalUnwritable, match="removed while it was in use"):
+                append(journal, held, 2)
+            assert not path.exists()
+        path.touch()
+        with pytest.raises(JournalUnwritable, match="emptied while it was in use"):
+            append(journal, held, 2)
+        path.unlink()
         path.mkdir()  # in its place, something that is no file
         with pytest.raises(JournalUnwritable):
             append(journal, held, 2)
@@ -282,6 +298,36 @@ class TestTheFileCannotBeWritten:
         os.replace(tmp_path / "copy", path)
         with pytest.raises(JournalUnwritable, match="removed or replaced"):
             append(journal, held, 2)
+
+    @pytest.mark.parametrize("restored", ["replaced", "in place", "of an earlier epoch"])
+    def test_an_older_copy_put_in_its_place_is_not_written_on(self, path: Path, tmp_path: Path, restored: str) -> None:
+        """Else what was said since, a hold for one, were forgotten, and the chain would fit."""
+        journal = with_lease(path, 2)
+        copy, now = tmp_path / "copy", tmp_path / "now"
+        backup(path, copy)
+        held = journal.holder()
+        assert held is not None
+        if restored == "of an earlier epoch":
+            journal.release(held)
+            held = taken(journal)
+        append(journal, held, 3)
+        backup(path, now)
+        if restored == "in place":
+            backup(copy, path)
+        else:
+            for log in ("-wal", "-shm"):  # else SQLite puts into the copy what it lacks
+                Path(f"{path}{log}").unlink()
+            os.replace(copy, path)
+            with pytest.raises(JournalUnwritable, match="removed or replaced"):
+                append(journal, held, 4)
+        for _ in range(2):
+            with pytest.raises(JournalUnwritable, match=r"entry 3 is not there any more .* older copy"):
+                append(journal, held, 4)
+            with pytest.raises(JournalUnwritable, match="older copy"):
+                journal.renew(held)
+        backup(now, path)
+        append(journal, held, 4)
+        assert journal.verify() == []
 
     def test_a_lease_that_cannot_be_read_stops_the_writing(self, path: Path) -> None:
         journal = with_lease(path, 1)
