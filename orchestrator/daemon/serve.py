@@ -26,12 +26,14 @@ from orchestrator.core.reasons import Reason
 from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
+from orchestrator.journal.journal import JournalError
 from orchestrator.shell.dry_run import DryRun, plan_of
 from orchestrator.shell.lease import LeaseLost, LeaseRefused
 from orchestrator.shell.wiring import Controller, Watchers
 
 log = structlog.get_logger(__name__)
 
+WAIT_S = 1.0  # between two tries to take the lease
 FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
 
@@ -80,19 +82,24 @@ async def serve(
 
 async def _started(workspace: Path, wait: bool, new_epochs: bool, stop: asyncio.Event) -> Controller | None:
     """A controller that holds the lease; None when told to stop before."""
-    told = False
+    told, after = "", None
     while not stop.is_set():
-        controller = Controller(workspace, new_epochs=new_epochs)
+        controller = Controller(workspace, new_epochs=new_epochs, after=after)
         try:
             await controller.start()
-        except LeaseRefused as refused:
-            if not wait:
+        except (LeaseRefused, JournalError) as refused:
+            if not wait or (isinstance(refused, JournalError) and after is None):
                 raise
-            if not told:
-                log.warning("waiting for the lease", why=str(refused))
-                told = True
+            waits = "waiting for the lease"
+            if isinstance(refused, LeaseRefused):
+                after = refused.head
+            else:  # whoever begins anew here forgets holds and placements: that is for a person to say, by a restart
+                waits = "waiting for the journal"
+            if told != waits:
+                log.warning(waits, why=str(refused))
+                told = waits
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(WAIT_S):
                     await stop.wait()
             except TimeoutError:
                 continue

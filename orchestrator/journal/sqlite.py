@@ -156,6 +156,7 @@ class SqliteJournal:
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
         with self._store.writing(synced=False) as db:
+            beside.refuse_older(db, self._store, self._last)
             _refuse_stale(db, lease)
             _keep(db, dict(rows))
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.journal import whose
-from orchestrator.journal.journal import Journal, JournalUnreadable, JournalUnwritable
+from orchestrator.journal.journal import Head, Journal, JournalUnreadable, JournalUnwritable
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.journal.store import PUT_BACK
 
 USUAL = "sqlite"
 
@@ -42,11 +43,20 @@ def has_journal(workspace: Path) -> bool:
     return any(store.is_there(workspace) for store in STORES.values())
 
 
-def open_journal(workspace: Path) -> Journal:
-    """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable."""
+def open_journal(workspace: Path, after: Head | None = None, *, make: bool = True) -> Journal:
+    """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable.
+
+    `after`: a head that it had when it was last looked at: then none is made, and no other one is taken.
+    """
     if wrong := whose.of_another(workspace):
         raise JournalUnwritable(wrong, f"{whose.REMEDY}.")
-    return STORES[kind_of(workspace)].open(workspace, False)
+    if (after is not None or not make) and not has_journal(workspace):
+        raise JournalUnwritable(f"the journal of {workspace} was removed while it was in use", PUT_BACK)
+    journal = STORES[kind_of(workspace)].open(workspace, False)
+    if after is not None and (why := journal.differs(after)) is not None:
+        journal.close()
+        raise JournalUnwritable(f"the journal of {workspace} is not the one that was in use: {why}", PUT_BACK)
+    return journal
 
 
 def read_journal(workspace: Path) -> Journal | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from orchestrator.journal.axis import Axis
+from orchestrator.journal.journal import Head
 from orchestrator.journal.lease import Lease, Leases
 
 log = structlog.get_logger(__name__)
@@ -21,7 +22,11 @@ SLOW_S = 1.0  # what takes longer, or comes later, is worth a warning
 
 
 class LeaseRefused(Exception):
-    """Another controller decides for this workspace."""
+    """Another controller decides for this workspace. `head`: of its journal then, if anything is in it."""
+
+    def __init__(self, why: str, head: Head | None = None) -> None:
+        super().__init__(why)
+        self.head = head
 
 
 class LeaseLost(Exception):

@@ -232,7 +232,7 @@ class Upkeep:
     def _thin(self, lease: Lease) -> bool:
         """Whether it came to its end."""
         try:
-            journal = open_journal(self._workspace)
+            journal = open_journal(self._workspace, make=False)
         except JournalError as error:
             log.warning("the journal could not be thinned", why=str(error))
             return False

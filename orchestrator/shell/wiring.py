@@ -26,7 +26,7 @@ from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.drills import judging
-from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
+from orchestrator.journal.journal import Entry, Head, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.stores import has_journal, open_journal
 from orchestrator.notify.apprise_way import trouble_of
@@ -83,15 +83,17 @@ class Controller:
         attends: bool = True,
         watchers: Watchers | None = None,
         new_epochs: bool = False,
+        after: Head | None = None,
     ) -> None:
         """With `attends=False` (one-shot commands) incidents are left alone: only words and runs go on.
 
-        `new_epochs`: targets are to count this workspace's epochs anew, under another name.
+        `new_epochs`: targets are to count this workspace's epochs anew, under another name. `after`: the
+        journal's head when its lease was last refused.
         """
         self.workspace = workspace.resolve()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.watchers = watchers or Watchers()
-        self._attends, self._new_epochs = attends, new_epochs
+        self._attends, self._new_epochs, self._after = attends, new_epochs, after
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
         self._answers = Answers()
@@ -122,13 +124,13 @@ class Controller:
         self._intake.take()
 
     def _take_over(self) -> None:
-        self.journal: Journal = open_journal(self.workspace)
+        self.journal: Journal = open_journal(self.workspace, self._after)
         self._opened.callback(self.journal.close)
         loaded = self.files.loaded
         self.upkeep = Upkeep(self.workspace, self.journal, loaded.journal if loaded else None, in_thread)
         lease = self.journal.acquire(self.name, LEASE_S)
         if isinstance(lease, Refused):
-            raise LeaseRefused(str(lease))
+            raise LeaseRefused(str(lease), head if (head := self.journal.head()).seq else None)
         self.lease: Lease = lease
         if self._attends:
             self._opened.push_async_callback(self.upkeep.end)

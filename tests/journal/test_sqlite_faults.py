@@ -325,6 +325,8 @@ class TestTheFileCannotBeWritten:
                 append(journal, held, 4)
             with pytest.raises(JournalUnwritable, match="older copy"):
                 journal.renew(held)
+            with pytest.raises(JournalUnwritable, match="older copy"):
+                journal.write_rows(held, {"check": 4})
         backup(now, path)
         append(journal, held, 4)
         assert journal.verify() == []

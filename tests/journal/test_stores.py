@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.records import StepBegan
 from orchestrator.journal.journal import JournalUnreadable, JournalUnwritable
+from orchestrator.journal.lease import Lease
 from orchestrator.journal.stores import open_journal, read_journal
 
 
@@ -45,3 +47,23 @@ def test_a_workspace_that_is_itself_named_by_a_link_is_no_other(tmp_path: Path) 
     found = read_journal(tmp_path / "current")
     assert found is not None
     found.close()
+
+
+def test_who_has_seen_a_journal_makes_no_other_one_and_takes_none(tmp_path: Path) -> None:
+    """A stand-by, say: one that was moved away, or made anew meanwhile, has forgotten every hold."""
+    acme = workspace(tmp_path / "acme")
+    journal = open_journal(acme)
+    lease = journal.acquire("noc", 20.0)
+    assert isinstance(lease, Lease)
+    journal.append(lease, 1.0, 1.0, [StepBegan(1.0, "r1", "fence", 1)], {})
+    head = journal.head()
+    journal.close()
+    open_journal(acme, head).close()
+    (acme / ".bascule").rename(tmp_path / "aside")
+    for again in (lambda: open_journal(acme, head), lambda: open_journal(acme, make=False)):
+        with pytest.raises(JournalUnwritable, match="removed while it was in use"):
+            again()
+        assert not (acme / ".bascule").exists()
+    open_journal(acme).close()
+    with pytest.raises(JournalUnwritable, match="not the one that was in use: it ends at entry 0, and entry 1 was"):
+        open_journal(acme, head)
