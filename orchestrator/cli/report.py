@@ -188,7 +188,7 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
 
 def _papers(workspace: Path, name: str, from_: str | None, to: str | None, edition: str, language: str) -> Papers:
     """The papers of an incident, of a move, or of a client's period."""
-    from orchestrator.reports.papers.edition import for_client
+    from orchestrator.reports.papers.edition import beyond, for_client
     from orchestrator.reports.papers.maker import made_by
     from orchestrator.reports.papers.narrowing import carried
     from orchestrator.reports.papers.printing import Papers
@@ -198,7 +198,9 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
         subject = _subject(journal, asked, name, from_, to)
         end = journal.state.last.seq if journal.state.last is not None else 0
         found = carried(subject, journal.state, lambda: (x for x in journal.told() if x.entry.seq <= end), asked)
-    return Papers(for_client(found) if edition == "client" else found, made_by(), language)
+        if edition == "client":
+            found = for_client(found, beyond(found, journal.state))
+    return Papers(found, made_by(), language)
 
 
 def _asked(journal: Reader[Stories]) -> Asked:

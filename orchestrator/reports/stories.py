@@ -81,6 +81,7 @@ class Stories(State):
         super().__init__(model_of)
         self.stories: dict[str, Story] = {}
         self.configured: list[tuple[float, str]] = []  # when which model came into force
+        self.clients: set[str] = set()  # all that there have been
         self._runs: dict[str, tuple[Story, RunStory]] = {}
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
@@ -156,6 +157,7 @@ class Stories(State):
                         run.taken_over.append(x.at)
             case r.Configured():
                 self.configured.append((x.at, x.digest))
+                self.clients |= {name.partition("/")[0] for name in x.homes}
                 for story in self._open.values():  # its RTO and ladder are those that were in force when it ended
                     model = self.model_of(x.digest)
                     if model is not None and story.service in model.services:

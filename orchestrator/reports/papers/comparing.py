@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 from orchestrator.journal.journal import Head
 from orchestrator.reports.entries import Entry
 from orchestrator.reports.papers.drill import of_drill
-from orchestrator.reports.papers.edition import for_client
+from orchestrator.reports.papers.edition import beyond, for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, Stored, Subject, cut, subject_of
 from orchestrator.reports.papers.narrowing import narrowed
 from orchestrator.reports.papers.period import period_of
@@ -59,7 +59,7 @@ def against(found: Slice, kept: Kept) -> list[Wrong]:
     asked = Asked(found.now, found.wall, found.unwatched_s, found.head)
     whole = cut(subject, kept.stories, kept.read, asked, found.models)
     whole = narrowed(replace(whole, pieces=tuple(x for x in whole.pieces if x.seq <= end.seq)), found.subject.width)
-    theirs = for_client(whole) if found.edition is Edition.CLIENT else whole
+    theirs = for_client(whole, beyond(whole, then)) if found.edition is Edition.CLIENT else whole
     return [*_entries(found, theirs), *_models(found, theirs, kept.stories)]
 
 

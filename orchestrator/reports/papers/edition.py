@@ -11,7 +11,7 @@ beside the extract, for whoever has the journal, and the extracts have a chain o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from orchestrator.reports.papers.excerpt import Piece, Slice, Wanted
 from orchestrator.reports.papers.shape import Edition
 from orchestrator.reports.papers.tongue import OF_THE_PROVIDER, PROVIDER
 from orchestrator.reports.papers.unsaid import Unsaid
+from orchestrator.reports.stories import Stories
 
 # Texts that go through: ids, names of services, moves, places and steps, and words of tables.
 KEPT = {
@@ -61,8 +62,10 @@ OF_A_MODEL = {
 class Mask:
     """What of a client's records its edition shows."""
 
-    def __init__(self, client: str, models: Iterable[Model], others: Iterable[str] = ()) -> None:
-        """`models`: whose people and hosts there are. `others`: clients who are not this one."""
+    def __init__(
+        self, client: str, models: Iterable[Model], others: Iterable[str] = (), hosts: Iterable[str] = ()
+    ) -> None:
+        """`models`: whose people and hosts there are. `others`: clients who are not this one. `hosts`: and more."""
         self._client, known = client, list(models)
         everybody = [s for model in known for s in model.speakers.values()]
         own, foreign = ([s for s in everybody if (s.client == client) is ours] for ours in (True, False))
@@ -73,7 +76,7 @@ class Mask:
         self._words: dict[str, str] = {}
         self._unsaid = Unsaid(
             others=others,
-            hosts=(x for m in known for c in m.checks.values() for x in (c.host, c.id.partition("@")[2])),
+            hosts=(*hosts, *(x for m in known for x in hosts_of(m))),
             people={x for s in everybody for x in (s.id, s.name)} - self._people,
         )
 
@@ -223,9 +226,30 @@ def _fit(x: T, **treated: Any) -> T:
     return replace(x, **made)  # type: ignore[type-var]
 
 
-def for_client(whole: Slice) -> Slice:
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What a sentence for the client may not name, and no slice holds: clients and hosts that are none of its story."""
+
+    clients: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+
+
+def beyond(whole: Slice, stories: Stories) -> Beyond:
+    """All clients whom the journal has had, and all hosts of the models of this slice."""
+    models = [m for digest in whole.models if (m := stories.model_of(digest)) is not None]
+    return Beyond(frozenset(stories.clients), frozenset(x for m in models for x in hosts_of(m)))
+
+
+def hosts_of(model: Model) -> set[str]:
+    """The hosts that its checks are of."""
+    return {x for c in model.checks.values() for x in (c.host, c.id.partition("@")[2]) if x}
+
+
+def for_client(whole: Slice, unnamed: Beyond = Beyond()) -> Slice:
     """The same slice as the client may have it: extracts of the entries, of the client's own records alone."""
-    mask = Mask(whole.subject.client, whole.models.values(), _others(whole.subject.client, whole.pieces))
+    client = whole.subject.client
+    others = _others(client, whole.pieces) | (unnamed.clients - {client})
+    mask = Mask(client, whole.models.values(), others, unnamed.hosts)
     wanted = Wanted(whole.subject, whole.models.values())
     pieces = []
     for piece in whole.pieces:

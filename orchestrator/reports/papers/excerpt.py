@@ -260,9 +260,20 @@ def _digests(told: list[Story], stories: Stories) -> list[str]:
         found |= dict.fromkeys(digest for at, digest in stories.configured if story.began_at <= at <= until)
         before = [digest for at, digest in stories.configured if at <= story.began_at]
         found |= dict.fromkeys(before[-1:])
+        found |= dict.fromkeys(_when_found(story, stories))
         if (last := like_before(stories, story)) is not None:
             found |= dict.fromkeys([last[0].configuration, *(x.started.configuration for x in last[0].runs)])
     return [digest for digest in found if digest]
+
+
+def _when_found(story: Story, stories: Stories) -> Iterator[str]:
+    """The models in force when something was said that is to be improved, or was: whom and what its text may name."""
+    about = {story.id, *(x.started.run for x in story.runs), *(x.started.drill for x in story.runs)}
+    for x in stories.decided.findings.known.values():
+        if x.opened.about in about:
+            times = [x.opened.at, *([x.closed.at] if x.closed is not None else [])]
+            for time in times:
+                yield next((digest for at, digest in reversed(stories.configured) if at <= time), "")
 
 
 def like_before(stories: Stories, story: Story) -> tuple[Story, str] | None:

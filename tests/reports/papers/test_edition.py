@@ -22,17 +22,20 @@ from orchestrator.core.model import (
     Place,
     Rehearsal,
     Service,
+    Speaker,
     Tier,
 )
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
 from orchestrator.reports.papers.comparing import Kept, against
-from orchestrator.reports.papers.edition import for_client
+from orchestrator.reports.papers.edition import beyond, for_client
 from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
+from orchestrator.reports.papers.narrowing import carried
 from orchestrator.reports.papers.period import period_of
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import ReportKind
+from orchestrator.reports.stories import Stories
 from tests.reports.papers.told import asked, linked, rich_model, stories_of, three_acts
 from tests.reports.sample import WALL, Tape, Written, all_of
 
@@ -211,6 +214,32 @@ def test_a_finding_that_the_client_reads_names_no_host_address_other_client_or_p
         " was old, and pre-edge-01 was not"
     )
     assert line.closed_why == "as for another client on a host"
+    assert against(mine, Kept(stories, lambda: linked(tape))) == []
+
+
+def test_who_and_what_came_after_the_incident_is_not_named_in_a_finding_either() -> None:
+    """Most are written days later: of a client, a person or a host that no record of the incident knows."""
+    tape, model = both(), twin(rich_model())
+    gamma = replace(model.services["bistro/erp"], id="gamma/erp", client="gamma")
+    mail = replace(model.checks["bistro/till"], id="bistro/mail@mx-07", host="mx-07")
+    later = replace(
+        model,
+        digest="m2",
+        checks=model.checks | {mail.id: mail},
+        services=model.services | {gamma.id: gamma},
+        speakers=model.speakers | {"olga": Speaker("olga", "", "Olga Ops")},
+    )
+    tape.after(9000.0).write(r.Configured(tape.now, "m2", {"acme/erp": "hq", "gamma/erp": None}))
+    text = "as at gamma and gamma/erp: mx-07 was full, ask Olga Ops, or ann"
+    tape.after(9000.0).write(
+        r.FindingOpened(tape.now, "f1", "i1", "acme/erp", text, "acme/ann", "2026-12-31", 9e9, "noc")
+    )
+    stories = Stories({"m1": model, "m2": later}.get).read(tape.entries)
+    subject = subject_of([stories.stories["i1"]], stories, tape.now, ReportKind.INCIDENT, "i1")
+    whole = carried(subject, stories, lambda: linked(tape), asked(tape))
+    mine = for_client(whole, beyond(whole, stories))
+    (line,) = Papers(mine, BY).report.findings
+    assert line.text == "as at another client and another client: a host was full, ask the provider, or ann"
     assert against(mine, Kept(stories, lambda: linked(tape))) == []
 
 
