@@ -8,9 +8,11 @@ out (`\\u65e5`), as one is that cannot be shown: a document that can be read alo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.resources import files
+from itertools import groupby
 from time import gmtime
 
 from orchestrator.reports.papers.blocks import Block, Cells
@@ -37,6 +39,8 @@ _PROBE = b"""
 #set text(font: ("Libertinus Serif", "DejaVu Sans Mono"))
 #json(bytes(sys.inputs.chars))
 """
+STRETCH = 12  # bits: 4096 characters, as scripts are laid out
+MANY = 12  # in a stretch, from which on it is judged by three of them
 WIDE = 24  # a column with a longer text shares what room is left
 
 
@@ -66,34 +70,66 @@ def _compiled(blocks: Sequence[Block], heading: str, by: str, language: str, wal
     }  # fmt: skip
     template = (files("orchestrator.reports.papers") / "report.typ").read_bytes()
     data = json.dumps(given, ensure_ascii=False)
-    lacking = dict.fromkeys(_lacking("".join(sorted({c for c in data if not c.isascii()}))))
-    inputs = {"report": data.translate({ord(c): json.dumps(_written(c))[1:-1] for c in lacking})}
+    foreign = sorted({c for c in data if not c.isascii()})
+    lacking = set(_lacking("".join(foreign)))
+    marks = {c for c in foreign if unicodedata.category(c).startswith("M")}
+    for written_out in (lacking, lacking | marks):
+        try:
+            return _set(template, data, written_out, int(wall), kind)
+        except typst.TypstError:  # two that are there each, and not one upon the other: a keycap on a digit
+            continue
+    return _set(template, data, set(foreign), int(wall), kind)
+
+
+def _set(template: bytes, data: str, written_out: Iterable[str], wall: int, kind: str) -> list[bytes]:
+    import typst
+
+    inputs = {"report": data.translate({ord(c): json.dumps(_written(c))[1:-1] for c in written_out})}
     made: bytes | list[bytes]
     if kind == "png":
         made = typst.compile(template, format="png", ppi=110.0, sys_inputs=inputs, ignore_system_fonts=True)
     else:  # tagged, so that it can be read aloud
         made = typst.compile(
-            template, format="pdf", sys_inputs=inputs, ignore_system_fonts=True, timestamp=int(wall),
-            pdf_standards="ua-1",
-        )  # fmt: skip
+            template, format="pdf", sys_inputs=inputs, ignore_system_fonts=True, timestamp=wall, pdf_standards="ua-1"
+        )
     return made if isinstance(made, list) else [made]
 
 
 def _lacking(chars: str) -> Iterator[str]:
-    """Those of these characters that no font has: found by halves, for typst names only the first."""
+    """Those of these characters that no font has: by stretches of a script, then by halves.
+
+    Typst names only the first, and is asked thousands of times for what a page in Chinese holds. So of a long stretch
+    its ends and its middle are asked for: where none of them is there, nothing of it is taken to be.
+    """
+    for _, found in groupby(chars, key=lambda c: ord(c) >> STRETCH):
+        stretch = "".join(found)
+        signs = {stretch[0], stretch[len(stretch) // 2], stretch[-1]}
+        if len(stretch) > MANY and all(not _there(c) for c in signs):
+            yield from stretch
+        else:
+            yield from _halved(stretch)
+
+
+def _halved(chars: str) -> Iterator[str]:
+    if _there(chars):
+        return
+    if len(chars) == 1:
+        yield chars
+        return
+    half = len(chars) // 2
+    yield from (*_halved(chars[:half]), *_halved(chars[half:]))
+
+
+def _there(chars: str) -> bool:
+    """Whether all of them are in a font."""
     import typst
 
-    if not chars:
-        return
     inputs = {"chars": json.dumps(" ".join(chars))}
     try:
         typst.compile(_PROBE, format="pdf", sys_inputs=inputs, ignore_system_fonts=True, pdf_standards="ua-1")
     except typst.TypstError:
-        if len(chars) == 1:
-            yield chars
-        else:
-            half = len(chars) // 2
-            yield from (*_lacking(chars[:half]), *_lacking(chars[half:]))
+        return False
+    return True
 
 
 def _written(char: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.model import DowntimeCost
 from orchestrator.reports.evidence import evidence
+from orchestrator.reports.papers import typeset
 from orchestrator.reports.papers.blocks import Words
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
@@ -263,6 +264,31 @@ def test_a_pdf_writes_out_what_none_of_its_fonts_has() -> None:
     plain_one.blocks.append(Words("\\u65e5\\u672c \\U0001f600 caf\xe9"))
     assert foreign.pdf() == plain_one.pdf()
     assert foreign.pictures() == plain_one.pictures()
+
+
+def test_a_mark_that_no_font_puts_on_its_letter_is_written_out() -> None:
+    """Each of the two is there: any answer of a target could have kept a PDF from being made."""
+    pytest.importorskip("typst")
+    keycap, plain_one = (Papers(sliced(three_acts(), "i2"), BY) for _ in range(2))
+    keycap.blocks.append(Words("1\u20e3 caf\xe9"))
+    plain_one.blocks.append(Words("1\\u20e3 caf\xe9"))
+    assert keycap.pdf() == plain_one.pdf()
+
+
+def test_a_page_of_another_script_takes_typst_a_few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names one character at a time: four hundred took it twenty seconds."""
+    pytest.importorskip("typst")
+    questions: list[str] = []
+    there = typeset._there
+
+    def counted(chars: str) -> bool:
+        questions.append(chars)
+        return there(chars)
+
+    monkeypatch.setattr(typeset, "_there", counted)
+    signs = "".join(map(chr, range(0x4E00, 0x4F90)))
+    assert "".join(typeset._lacking(f"\xe9\u2014{signs}")) == signs
+    assert len(questions) <= 6
 
 
 def test_a_figure_changed_on_the_page_alone_is_found() -> None:
