@@ -12,6 +12,7 @@ from orchestrator.config import ConfigurationInvalid, load
 from orchestrator.config.beside_model import keep, kept
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
+from orchestrator.config.oddities import run_by_git
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.surroundings import files_of, surroundings
@@ -149,6 +150,29 @@ def test_a_program_that_the_controller_starts_and_others_may_write_to(place: Pat
     program.chmod(0o777)
     with pytest.raises(ConfigurationInvalid, match=r"program\.sh: everybody may write to it"):
         load(place, probe_kinds=option_models())
+
+
+@pytest.mark.parametrize("part", ["hooks", "config", "hooks/pre-commit", "."])
+@pytest.mark.parametrize("worktree", [False, True])
+def test_the_clone_of_an_anchor_in_which_others_could_put_a_hook(tmp_path: Path, part: str, worktree: bool) -> None:
+    """Git runs it at each commit, with the daemon's rights."""
+    clone = tmp_path / "anchors"
+    of_git = clone / ".git"
+    (of_git / "hooks").mkdir(parents=True)
+    for name in ("config", "hooks/pre-commit"):
+        (of_git / name).touch(mode=0o644)
+    named = clone
+    if worktree:
+        named = tmp_path / "beside"
+        own = of_git / "worktrees/beside"
+        own.mkdir(parents=True)
+        named.mkdir()
+        (named / ".git").write_text(f"gitdir: {own}\n")
+        (own / "commondir").write_text("../..\n")
+    assert unsafe_parts(run_by_git(named)) == []
+    (of_git / part).chmod(0o777)
+    (found,) = {path for path, _ in unsafe_parts(run_by_git(named))}
+    assert found.resolve() == (of_git / part).resolve()
 
 
 PLUG_IN = r"""
