@@ -127,9 +127,10 @@ def verify(
         One JSON object on standard output.
     """
     from orchestrator.journal.anchors import heads_in
+    from orchestrator.reports.papers.heads import Wrong
     from orchestrator.reports.papers.maker import made_by
     from orchestrator.reports.papers.printing import verified
-    from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, by_another
+    from orchestrator.reports.papers.sealing import Checked, Unreadable, by_another
 
     heads = [h for given in head or () for h in heads_in(given) or heads_in(_read(Path(given)))]
     try:

@@ -22,9 +22,9 @@ from orchestrator.reports.entries import Entry
 from orchestrator.reports.papers.drill import of_drill
 from orchestrator.reports.papers.edition import beyond, for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, Stored, Subject, cut, subject_of
+from orchestrator.reports.papers.heads import Wrong, head_of
 from orchestrator.reports.papers.narrowing import narrowed
 from orchestrator.reports.papers.period import period_of
-from orchestrator.reports.papers.sealing import Wrong, head_of
 from orchestrator.reports.papers.shape import Edition, ReportKind
 from orchestrator.reports.stories import Stories
 

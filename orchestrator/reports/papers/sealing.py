@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -25,7 +24,6 @@ from typing import cast
 
 from orchestrator.core.canonical import checked
 from orchestrator.core.codec import CodecError, decode, decode_tagged, dumps, encode, encode_tagged, loads
-from orchestrator.core.durations import counted
 from orchestrator.core.model import Json, Model
 from orchestrator.core.records import RECORDS, Record
 from orchestrator.core.state.decided import IllegalRecord
@@ -33,6 +31,7 @@ from orchestrator.journal import chain
 from orchestrator.journal.journal import Head
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.excerpt import Piece, Slice, Subject
+from orchestrator.reports.papers.heads import Wrong, compared_with, head_of
 from orchestrator.reports.papers.shape import Edition, Report
 
 FORMAT = "bascule report"
@@ -42,7 +41,6 @@ MEMBERS = ("format", "version", "made_by", "report", "proof", "seal")
 PROOF = ("head", "head_sum", "entries", "models")
 NARROWER = ("width", "left_out")  # of the subject; only where not all of the history before is in the slice
 START = bytes(32)
-_HEAD = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 
 Members = dict[str, Json]
 
@@ -57,17 +55,6 @@ class Heading:
     wall: float
     unwatched_s: float | None
     journal: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """What does not fit: where in the file, and why."""
-
-    where: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +164,7 @@ def check(text: str, made_by: str, heads: Sequence[Head] = (), *, canonical: boo
     if not wrong and data["seal"] != _sum({name: data[name] for name in MEMBERS if name != "seal"}):
         wrong.append(Wrong("seal", "it does not fit the rest of the file"))
     another = by_another(str(data["made_by"]), made_by) if wrong else []
-    compared, notes = _compared(found, heads) if found is not None else ([], ())
+    compared, notes = compared_with(found, heads) if found is not None else ([], ())
     wrong += compared
     entries = len(found.pieces) if found is not None else 0
     told = (*wrong[:MOST_FAULTS], *another)
@@ -369,47 +356,3 @@ def _count(value: Json) -> int:
     if isinstance(value, dict):
         return sum(_count(x) for x in value.values())
     return sum(_count(x) for x in value) if isinstance(value, list) else 1
-
-
-# ---- what a chain alone cannot show
-
-
-def head_of(text: str) -> Head | None:
-    """The end of a journal, NUMBER:HASH; None: it is none."""
-    found = _HEAD.fullmatch(text)
-    return Head(int(found[1]), found[2]) if found is not None else None
-
-
-def _compared(found: Slice, heads: Sequence[Head]) -> tuple[list[Wrong], tuple[str, ...]]:
-    """Heads that were kept elsewhere, against the hashes in the slice; and what even so cannot be seen."""
-    hashes = {x.seq: x.hash for x in found.pieces}
-    if (end := head_of(found.head)) is not None:
-        hashes.setdefault(end.seq, end.hash)
-    wrong = [
-        Wrong(f"entry {head.seq}", "it is not the one whose hash was kept elsewhere")
-        for head in heads
-        if hashes.get(head.seq, head.hash) != head.hash
-    ]
-    met = sorted(head.seq for head in heads if hashes.get(head.seq) == head.hash)
-    notes = []
-    apart = sum(1 for a, b in pairwise(found.pieces) if b.seq != a.seq + 1)
-    if found.edition is Edition.CLIENT:
-        notes.append(
-            "its entries are extracts: that the journal says so is shown by whoever has it, by the hash beside each"
-        )
-    elif apart:
-        notes.append(
-            f"in {counted(apart, 'place')} other entries of the journal lie between these: that nothing in them is of"
-            " these services cannot be seen here (`--workspace` compares with the journal itself)"
-        )
-    notes.append("the objectives are parts of the models named: that they are parts of these cannot be seen here")
-    if met:
-        notes.append(f"entry {met[-1]} is the one whose hash was kept elsewhere; of later ones that cannot be said")
-    elif heads:
-        notes.append("none of the heads given is of an entry in it: that somebody wrote it all anew could not be seen")
-    else:
-        notes.append(
-            "compared with no head kept elsewhere: that somebody wrote the records anew, and this report from them,"
-            " could not be seen (`--head`)"
-        )
-    return wrong, tuple(notes)
