@@ -131,8 +131,7 @@ class SqliteJournal:
         entries, latest = [], {}
         binds = tuple(self._to_bind.values())
         with self._store.writing() as db:
-            beside.refuse_older(db, self._store, self._last)
-            _refuse_stale(db, lease)
+            self._refuse(db, lease)
             seq, digest = db.execute(queries.HEAD).fetchone()
             for draft in drafts:
                 beside.refuse_gone(db, draft.records)
@@ -156,8 +155,7 @@ class SqliteJournal:
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
         with self._store.writing(synced=False) as db:
-            beside.refuse_older(db, self._store, self._last)
-            _refuse_stale(db, lease)
+            self._refuse(db, lease)
             _keep(db, dict(rows))
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
@@ -217,7 +215,7 @@ class SqliteJournal:
         with self._store.writing() as db:
             if self._lease is None:
                 raise ValueError("a checkpoint is kept under a lease: take it first")
-            _refuse_stale(db, self._lease)
+            self._refuse(db, self._lease)
             found = db.execute(queries.ENTRY_HASH, (seq,)).fetchone()
             if found is None:
                 raise ValueError(f"checkpoint of entry {seq}: there is no such entry")
@@ -316,7 +314,7 @@ class SqliteJournal:
             gone = thinning.unneeded([(seq, chain.entry_of(body.encode()).records) for seq, body in quiet])
             if gone:
                 with self._store.writing() as db:
-                    _refuse_stale(db, lease)
+                    self._refuse(db, lease)
                     beside.let_go(db, lease, gone)
             yield len(gone)
 
@@ -324,7 +322,7 @@ class SqliteJournal:
         """Let go of configurations that nothing rests on."""
         gone = models_kept.unneeded((x.entry for x in self.told()), before)
         with self._store.writing() as db:
-            _refuse_stale(db, lease)
+            self._refuse(db, lease)
             return beside.let_go_of_models(db, lease, gone)
 
     def close(self) -> None:
@@ -358,6 +356,12 @@ class SqliteJournal:
             raise JournalUnreadable(f"there is no entry {after} in {self.path}", "Start from an earlier one.")
         return gap.after, gap.last
 
+    def _refuse(self, db: sqlite3.Connection, lease: Lease) -> None:
+        beside.refuse_older(db, self._store, self._last)
+        epoch, held = form.lease_in(db.execute(queries.LEASE).fetchone())
+        if held is None or held.epoch != lease.epoch:
+            raise StaleEpoch(lease.epoch, held, epoch)
+
     def _gap_over(self, seq: int) -> chain.Gap | None:
         return beside.gap_over(self._store, seq)
 
@@ -389,12 +393,6 @@ class SqliteJournal:
 
 def _text(value: Json) -> str:
     return dumps(value).decode("ascii")
-
-
-def _refuse_stale(db: sqlite3.Connection, lease: Lease) -> None:
-    epoch, held = form.lease_in(db.execute(queries.LEASE).fetchone())
-    if held is None or held.epoch != lease.epoch:
-        raise StaleEpoch(lease.epoch, held, epoch)
 
 
 def _keep(db: sqlite3.Connection, rows: Mapping[str, Json]) -> None:
