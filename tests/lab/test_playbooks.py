@@ -23,6 +23,7 @@ PLAYBOOKS = sorted(
 BIN = Path(sys.executable).parent
 LAB = f"pb{os.getpid() % 1000}"
 RESOLVER = "198.51.100.53"
+IDENTITY = "SELECT system_identifier FROM pg_control_system()"
 
 
 def test_ansible_understands_every_playbook() -> None:
@@ -201,9 +202,19 @@ class TestStory:
         assert lab.healthy("203.0.113.2")
 
     def test_the_cloud_that_gave_back_serves_a_second_time(self, lab: Lab) -> None:
-        """Its database was left as a standby."""
+        """Its database was left as a standby; it gets another identity: the site that was returned to has that one."""
+        was = lab.sql("geo-db", IDENTITY)
         lab.play("cloud/ship_and_stop.yml", "-e", "bascule_from=hq")
-        lab.play("cloud/start_instance.yml")
+        lab.play_twice("cloud/start_instance.yml")
         assert lab.named_address() == "198.51.100.35"
         assert lab.healthy("198.51.100.35")
         assert lab.sql("cloud-app", "SELECT pg_is_in_recovery()") == "f"
+        assert lab.sql("cloud-app", IDENTITY) != was
+
+    def test_and_gives_back_what_was_written_there(self, lab: Lab) -> None:
+        """No site takes its own data for a part of it."""
+        lab.sql("cloud-app", "INSERT INTO transactions (id, served_by) VALUES ('written-there', 'cloud')")
+        lab.play("site/return_hq.yml", "-e", "bascule_from=cloud", "-e", "bascule_to=hq")
+        for host in ("hq-db", "geo-db"):
+            assert lab.sql(host, "SELECT served_by FROM transactions WHERE id = 'written-there'") == "cloud"
+        assert lab.healthy("203.0.113.2")

@@ -50,12 +50,12 @@ async def test_three_thousand_checks_on_one_socket_and_none_is_down() -> None:
 
 
 async def test_replies_that_came_in_time_count_although_the_loop_reads_them_late(ask: Ask) -> None:
-    questions = [asyncio.ensure_future(ask("icmp", target=loopback(n), timeout_s=0.3)) for n in range(600)]
+    questions = [asyncio.ensure_future(ask("icmp", target=loopback(n), timeout_s=1.5)) for n in range(600)]
     await asyncio.sleep(0)  # they go out
-    time.sleep(0.45)  # noqa: ASYNC251  # past all their deadlines, and more replies than are read at once
+    time.sleep(1.7)  # noqa: ASYNC251  # past all their deadlines, and more replies than are read at once
     judged = await asyncio.gather(*questions)
     assert {j.answer for j in judged} == {Answer.GOOD}
-    assert max(j.measures["rtt_s"] for j in judged) < 0.3, "when they came is the kernel's word"
+    assert max(j.measures["rtt_s"] for j in judged) < 1.5, "when they came is the kernel's word"
 
 
 class TestNumbers:
