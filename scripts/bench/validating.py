@@ -128,7 +128,7 @@ def write(where: Path, hosts: int = HOSTS, playbooks: int = PLAYBOOKS, clients: 
         )
         moves = {
             f"move{n}": {"playbook": f"move{2 * n}.yml", "back": f"move{2 * n + 1}.yml", "timeout": "60s",
-                         "verify": shared, "done_when": shared}
+                         "verify": shared}
             for n in mine
         }  # fmt: skip
         files[f"{folder}/services.yml"] = json.dumps({

@@ -119,6 +119,6 @@ def test_what_the_journal_says_against_an_objective_is_a_warning_where_it_stands
     (told,) = infeasible(loaded)
     line = 1 + next(n for n, x in enumerate(text.splitlines()) if "mode: ask" in x)
     assert str(told) == (
-        f"inventories/acme/services.yml:{line}:11: service erp: mode ask, also at night: how long an approval takes was"
-        " never measured, and a question stays open for 15:00, the RTO is 10:00"
+        f"inventories/acme/services.yml:{line}:11: service erp: mode ask, also at night: how long an approval takes is"
+        " not known, and a question stays open for 15:00, the RTO is 10:00"
     )

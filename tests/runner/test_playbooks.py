@@ -95,7 +95,7 @@ class TestEndings:
         ended = await stage.run(playbook)
         assert ended.outcome is AttemptEnd.UNREACHABLE
         assert "dark" in ended.detail
-        assert "refused" in ended.detail
+        assert "refused" in ended.detail or "could not be sent" in ended.detail  # ssh may be gone before it is told
         assert ("here", "changed") in {(task.host, task.status) for task in ended.tasks if task.name == "switch"}
 
     async def test_the_authors_handling_of_an_unreachable_host_holds(self, stage: Stage) -> None:
