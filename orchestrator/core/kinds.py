@@ -7,11 +7,11 @@ declares beside its own playbook has its place there, and its key, by its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
-from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook, Rehearsal
+from orchestrator.core.model import Combine, Condition, Fence, Isolation, Model, Move, Playbook, Rehearsal
 from orchestrator.core.reasons import Reason
 
 
@@ -202,15 +202,24 @@ def _waits(
 def effect_of_undone(moves: Mapping[str, Move], move: Move) -> Condition | None:
     """What shows that the effect of the move that this one takes back is still there; None: nothing does.
 
-    An author who tells the effect by nothing but what is asked before the move, or what the way back promises, has said
-    nothing that will be denied.
+    What is asked before the move, and what the way back promises, is good without the effect and bad with another
+    trouble: it is left out of what the author tells the effect by.
     """
     undone = moves.get(move.undoes or "")
     if undone is None or undone.done_when is None:
         return None
     before = undone.viable_when.checks() if undone.viable_when is not None else ()
-    tells = set(undone.done_when.checks()).difference(move.verify.checks(), before)
-    return undone.done_when if tells else None
+    return _where_good(undone.done_when, frozenset((*move.verify.checks(), *before)))
+
+
+def _where_good(condition: Condition, checks: Set[str]) -> Condition | None:
+    """What is left of it to ask where these checks are good; None: it is good by them alone."""
+    left = [_where_good(t, checks) if isinstance(t, Condition) else None if t in checks else t for t in condition.terms]
+    terms = tuple(t for t in left if t is not None)
+    good = len(left) - len(terms)
+    if not terms or (good and condition.combine is Combine.ANY) or (condition.need and good >= condition.need):
+        return None
+    return replace(condition, terms=terms, need=condition.need and condition.need - good)
 
 
 def _verified(x: Subject) -> Wanted:

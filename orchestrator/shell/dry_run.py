@@ -28,7 +28,7 @@ from orchestrator.core.kinds import TRAITS, Subject
 from orchestrator.core.model import Check, Condition, DrillKind, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import drilling, failback, ladder, policy
-from orchestrator.core.runs.plan import plan_steps
+from orchestrator.core.runs.plan import plan_steps, wanted_of
 from orchestrator.core.transaction import Transaction
 
 
@@ -242,7 +242,7 @@ def _step(
 ) -> DryStep:
     kind, subject = TRAITS[planned.kind], Subject(tx.model, move, planned.place, planned.hand_over)
     work = kind.work(subject)
-    wanted = kind.wanted(subject)
+    wanted = wanted_of(tx, kind, subject)
     book = work.playbook if work is not None else None
     timeout_s = work.timeout_s if work is not None else wanted.timeout_s if wanted is not None else None
     asked = show_condition(wanted.condition) if wanted is not None else None

@@ -14,7 +14,8 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Fence, FenceBy, Mode, Move, Tier
+from orchestrator.core.kinds import effect_of_undone
+from orchestrator.core.model import Combine, Condition, Fence, FenceBy, Mode, Move, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback
 from orchestrator.reports.status import status_now
@@ -459,3 +460,61 @@ def test_it_is_taken_back_once_it_is_shown_to_be_gone(works: bool) -> None:
     assert not world.decided().engaged
     changed = [x for x in world.records(r.MoveEngaged, r.StepFinished) if x.run == "r2"]  # type: ignore[attr-defined]
     assert [type(x).__name__ for x in changed][-2:] == ["MoveEngaged", "StepFinished"], "as its verification ends"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fails_with_the_service_does_not_show_that_a_detour_is_gone(there: bool) -> None:
+    """Its `done_when` may ask for more than the detour: what the way back promises is bad, and the detour stands."""
+    world = sharing_a_way_back()
+    forth = replace(world.model.moves["acme/backup-isp"], done_when=all_of("hq-internet", "edge-uses-isp-b"))
+    world.model = replace(world.model, digest="more", moves={**world.model.moves, forth.id: forth})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(10)
+    world.effects["backup-isp.back"] = lambda: world.bad("hq-internet", *([] if there else ["edge-uses-isp-b"]))
+    world.hang.add("backup-isp")
+    world.say(WordKind.FAILBACK, "acme/hq-internet")
+    world.run(45)
+    (ended,) = [x for x in world.records(r.RunEnded) if x.run == "r2"]  # type: ignore[attr-defined]
+    assert (ended.ok, ended.reason) == (False, Reason.VERIFY_FAILED)  # type: ignore[attr-defined]
+    assert [*world.decided().engaged] == (["acme/backup-isp"] if there else [])
+
+
+def test_an_effect_that_is_told_by_one_of_several_is_asked_by_those_that_can_deny_it() -> None:
+    moves = acme().moves
+    forth, back = moves["acme/backup-isp"], moves["acme/backup-isp.back"]
+    route, nat, works = (f"acme/{x}" for x in ("edge-uses-isp-b", "edge-nat", "hq-internet"))
+    for combine, need, terms, left in [
+        (Combine.ANY, 0, (works, route), None),  # never bad while the way back has what it promises
+        (Combine.QUORUM, 2, (works, route, nat), Condition(Combine.QUORUM, (route, nat), 1)),
+        (Combine.QUORUM, 1, (works, route, nat), None),
+        (Combine.ALL, 0, (works, Condition(Combine.ANY, (works, nat)), route), Condition(Combine.ALL, (route,), 0)),
+    ]:
+        asked = replace(forth, done_when=Condition(combine, terms, need))
+        assert effect_of_undone({asked.id: asked}, back) == left
+
+
+def test_a_way_back_that_is_stopped_once_its_effect_is_shown_has_taken_it_back() -> None:
+    world = sharing_a_way_back()
+    world.effects["backup-isp.back"] = lambda: world.bad("edge-uses-isp-b", "hq-internet")
+    world.hang.add("backup-isp")
+    world.say(WordKind.FAILBACK, "acme/hq-internet")
+    world.run(15)
+    run = world.decided().runs["r2"]
+    assert run.verify is not None
+    assert (run.verify.state, [*world.decided().engaged]) == (r.StepState.RUNNING, ["acme/backup-isp"])
+    assert world.say(WordKind.ABORT, "r2").accepted
+    assert not world.decided().engaged
+
+
+def test_a_way_home_that_has_nothing_to_take_back_asks_for_no_effect() -> None:
+    """The service went elsewhere by another move: what its detour's check says now is not its business."""
+    world = returning()
+    home = replace(world.model.moves["acme/return-hq"], undoes="acme/backup-isp")
+    world.model = replace(world.model, digest="undoes", moves={**world.model.moves, home.id: home})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.nothing("edge-uses-isp-b")
+    world.run(30)
+    assert world.say(WordKind.FAILBACK, "acme/erp", move="return-hq").accepted
+    world.run(90)
+    assert [x.ok for x in world.records(r.RunEnded)][-1]  # type: ignore[attr-defined]
+    assert world.decided().services["acme/erp"].place == "acme/hq"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.kinds import TRAITS, By, Subject, Work, declared_by
+from orchestrator.core.kinds import TRAITS, By, Subject, Traits, Wanted, Work, declared_by
 from orchestrator.core.model import Condition, Fence, Isolation, Json, Model, Move, Playbook, Service
 from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
@@ -147,6 +148,17 @@ def resources(service: Service, move: Move, *, rehearses: bool = False) -> tuple
 def subject_of(tx: Transaction, run: Run, step: Step) -> Subject:
     """What this step is of, by the configuration in force. Raises KeyError where that has its move no more."""
     return Subject(tx.model, tx.model.moves[run.started.move], step.place, step.hand_over)
+
+
+def wanted_of(tx: Transaction, kind: Traits, subject: Subject) -> Wanted | None:
+    """What a waiting step wants to hear; None: it waits for no answers.
+
+    A way home need not have anything to take back: then it does not ask whether that is gone.
+    """
+    wanted, move = kind.wanted(subject), subject.move
+    if wanted is None or wanted.gone is None or move.to is None or move.undoes in tx.decided.engaged:
+        return wanted
+    return replace(wanted, gone=None)
 
 
 def run_timeout_s(tx: Transaction, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:

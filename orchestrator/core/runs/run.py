@@ -160,6 +160,8 @@ def abort(tx: Transaction, run: Run, who: str, why: str) -> None:
     if step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         tx.command(CancelStep(step_key(run, step)))
     else:
+        if step.traits.verifies and run.started.move in tx.model.moves:
+            steps.take_back(tx, run, step)
         endings.stop(tx, run, step, Reason.ABORTED, f"by {who}: {why or 'no reason given'}")
 
 

@@ -6,6 +6,8 @@ moment it would begin.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.durations import show_duration
@@ -16,7 +18,7 @@ from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import consequences, still_asked
 from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import cleaning, endings, looking, stopping
-from orchestrator.core.runs.plan import approving, beginning, changed, facts_for, subject_of, work_of
+from orchestrator.core.runs.plan import approving, beginning, changed, facts_for, subject_of, wanted_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.transaction import FOREVER, Transaction
@@ -29,14 +31,20 @@ def awaited(tx: Transaction, run: Run) -> list[str]:
         return []
     kind, subject = step.traits, subject_of(tx, run, step)
     if kind.by is By.ANSWERS:
-        wanted = kind.wanted(subject)
+        wanted = wanted_of(tx, kind, subject)
         found = list(wanted.checks()) if wanted is not None else []
+        found += _references(tx, wanted.gone.checks()) if wanted is not None and wanted.gone is not None else []
         return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
     if step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
         asked = list(done_when.checks())
-        vantages = sorted({tx.model.checks[c].vantage for c in asked})
-        return [*asked, *(c for v in vantages for c in tx.references(v))]  # silence says nothing without them
+        return [*asked, *_references(tx, asked)]
     return []
+
+
+def _references(tx: Transaction, asked: Iterable[str]) -> list[str]:
+    """Those of their vantages: silence says nothing without them."""
+    vantages = sorted({tx.model.checks[c].vantage for c in asked})
+    return [c for v in vantages for c in tx.references(v)]
 
 
 def begin(tx: Transaction, run: Run, step: Step) -> bool:
@@ -182,7 +190,7 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
         if failed is None:
             return False
         if not kind.asks_first or _guard_of(failed).value not in run.started.overrides:
-            _take_back(tx, run, wanted, since)
+            take_back(tx, run, step)
             endings.fail(tx, run, step, failed.reason, failed.evidence)
             return True
         aside.append(f"{failed.reason.value}: {failed.evidence}")
@@ -201,7 +209,7 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     if aside:
         reason = Reason.OVERRIDDEN
         evidence = f"{run.started.who} goes against {'; '.join(aside)} ({run.started.why or 'no reason given'})"
-    _take_back(tx, run, wanted, since)
+    take_back(tx, run, step)
     endings.finish(tx, run, step, state, reason, evidence, measures=_measures(tx, run, step, move))
     if kind.fences and step.place is not None:
         endings.out(tx, run, step.place, Reason.CONDITIONS_MET, evidence)
@@ -214,9 +222,12 @@ def _answered(tx: Transaction, wanted: Wanted, since: float) -> bool:
     return heard and (wanted.gone is None or tx.fresh(wanted.gone, since) is r.Verdict.DOWN)
 
 
-def _take_back(tx: Transaction, run: Run, wanted: Wanted, since: float) -> None:
-    """What was to be taken back is so once it was denied that it is there, whether or not the service works."""
+def take_back(tx: Transaction, run: Run, step: Step) -> None:
+    """As this step ends: what was to be taken back is so if it was denied that it is there, whether or not the service
+    works.
+    """
     undone = tx.model.moves[run.started.move].undoes
+    wanted, since = _waits_for(tx, run, step)
     if undone in tx.decided.engaged and wanted.gone is not None and tx.fresh(wanted.gone, since) is r.Verdict.DOWN:
         tx.record(r.MoveEngaged(tx.now(), undone, False, run.id))
 
@@ -224,7 +235,7 @@ def _take_back(tx: Transaction, run: Run, wanted: Wanted, since: float) -> None:
 def _waits_for(tx: Transaction, run: Run, step: Step) -> tuple[Wanted, float]:
     """What a waiting step waits for, asked since when."""
     kind = step.traits
-    wanted = kind.wanted(subject_of(tx, run, step))
+    wanted = wanted_of(tx, kind, subject_of(tx, run, step))
     began = step.attempt_at if step.attempt_at is not None else tx.now()
     since = _counts_from(tx, step) if kind.asks_first else _ended_at(run, step, began)
     return wanted or Wanted(None, 0.0), since
