@@ -176,7 +176,10 @@ def _cut(text: str, at: int, width: int) -> tuple[int, int, str]:
     if broken.start() > at:
         return len(text[: broken.start()].rstrip()) if text[at : broken.start()].strip() else at, broken.start(), ""
     words = [x.end() for x in _WORD.finditer(text, at, broken.end()) if x.end() <= end - 2]
-    return (words[-1], words[-1] + 1, " \\") if words else (end, end, "\\")
+    if words:
+        return words[-1], words[-1] + 1, " \\"
+    cut = max(at + 1, end - 1)
+    return cut, cut, "\\"
 
 
 def _between(parts: Line, begin: int, end: int) -> Line:

@@ -66,3 +66,11 @@ def test_on_a_screen_a_command_has_a_row_of_its_own_or_goes_on_as_a_shell_reads_
 
 def test_every_verb_is_known_as_one() -> None:
     assert {name for name in app if not name.startswith("-")} == set(VERBS)
+
+
+@pytest.mark.parametrize("width", [2, 5, 10, 20])
+def test_no_row_is_longer_than_the_screen_where_a_word_of_a_command_is(width: int) -> None:
+    said = f"bascule approve {'r' * 30} --why 'it is as it should be'"
+    rows = plain(in_rows([line(said)], width))
+    assert max(map(len, rows.splitlines())) <= width
+    assert rows.replace("\\\n", "").rstrip("\n") == said
