@@ -17,7 +17,9 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 # What runs playbooks compiles Ansible once, and not once for each workspace of a test.
-os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".bascule-cache" / "compiled"))
+COMPILED = Path(__file__).parents[1] / ".bascule-cache" / "compiled"
+COMPILED.mkdir(mode=0o755, parents=True, exist_ok=True)  # it counts where nobody else may write to it
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(COMPILED))
 
 # What is written is kept until somebody flushes it, as for most who start these programs.
 os.environ.pop("PYTHONUNBUFFERED", None)

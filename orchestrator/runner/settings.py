@@ -32,6 +32,15 @@ PREFIX = "PYTHONPYCACHEPREFIX"
 OURS = "bascule"  # below the folder that an operator names for all that Python compiles
 
 
+def _is_ours_alone(folder: Path) -> bool:
+    """Whether nobody but this login, and root, can put there what Python would run; so it has to be there already."""
+    try:
+        found = [place.stat() for place in (folder, folder / OURS) if place == folder or place.exists()]
+    except OSError:
+        return False
+    return all(x.st_uid in (0, os.geteuid()) and not x.st_mode & 0o022 for x in found)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for a playbook: `configuration` is the ansible.cfg, if any; in `directory` Ansible starts."""
@@ -54,7 +63,7 @@ class Settings:
         start = directory or ansible.start_directory(str(found) if found else None, str(workspace))
         # Beside a plug-in anybody may have put what runs in its place: compiled, and said to be unchecked.
         said = environment.get(PREFIX)
-        compiled = Path(os.path.abspath(said), OURS) if said else workspace / COMPILED
+        compiled = Path(os.path.abspath(said), OURS) if said and _is_ours_alone(Path(said)) else workspace / COMPILED
         called = directory is not None
         return cls(found, Path(start), inside and not called, called, None if called else compiled)
 

@@ -129,3 +129,15 @@ async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_pat
             assert ended.outcome is AttemptEnd.OK, ended.detail
     finally:
         await stage.runner.close()
+
+
+def test_a_folder_for_what_is_compiled_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:
+    """What lies there of Python itself would be run as it is."""
+    given = {settings.PREFIX: str(tmp_path / "shared")}
+    own = Path("/ws/.bascule/compiled")
+    assert settings.Settings.find(Path("/ws"), given).compiled == own, "whoever makes it first has it"
+    (tmp_path / "shared").mkdir(mode=0o700)
+    assert settings.Settings.find(Path("/ws"), given).compiled == tmp_path / "shared" / "bascule"
+    (tmp_path / "shared" / "bascule").mkdir()
+    (tmp_path / "shared" / "bascule").chmod(0o777)
+    assert settings.Settings.find(Path("/ws"), given).compiled == own
