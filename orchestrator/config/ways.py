@@ -51,12 +51,12 @@ def check_people(
             deputy = people.get(deputy.deputy or "")
         if deputy is not None and deputy.ways:
             continue
-        told = f"person {person.id} has no way of their own to be told"
+        told = f"person {person.id} has no way of their own that can be used"
         if deputy is not None:
             told += f", and the deputies go round in a circle: {' > '.join([*chain, deputy.id])}"
         elif len(chain) > 1:
             told += f", and no deputy has one: {' > '.join(chain)}"
-        faults.warn(at(person.id), told, "the key 'ways'")
+        faults.warn(at(person.id), told, "such a way under 'ways'")
 
 
 def check_clients(

@@ -183,8 +183,8 @@ def test_validate_warns_of_what_reaches_nobody(workspace: Path, bascule: Bascule
     done = bascule(workspace, "validate")
     assert done.returncode == 0, done.stderr
     for said in (
-        "people.yml:2:3: person acme/ada has no way of their own to be told, and the deputies go round in a circle: "
-        "acme/ada > acme/bob > acme/ada",
+        "people.yml:2:3: person acme/ada has no way of their own that can be used, and the deputies go round in a"
+        " circle: acme/ada > acme/bob > acme/ada",
         "people.yml:4:39: there is no program /nowhere/page here",
         "is not executable; expected a program: chmod +x",
         "is empty: what it is for cannot be used here",
