@@ -676,7 +676,7 @@ def test_what_a_drill_needs_is_not_taken_out_of_the_configuration() -> None:
     world.run(30)
     without = replace(world.model, moves={k: v for k, v in world.model.moves.items() if k != "acme/return-hq"})
     said = objections(world.decided(), without)
-    assert said == ["drill d1 needs acme/erp, acme/geo-site and acme/return-hq: they cannot be removed"]
+    assert said == ["drill d1 needs acme/erp, acme/geo-site, acme/return-hq: they cannot be removed"]
 
 
 def test_a_service_in_mode_ask_is_drilled_by_a_persons_word() -> None:

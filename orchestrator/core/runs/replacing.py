@@ -5,8 +5,10 @@ The one rule it keeps: a configuration does not take away what an open incident 
 
 from __future__ import annotations
 
+from orchestrator.core.durations import named
 from orchestrator.core.kinds import Subject
 from orchestrator.core.model import Model
+from orchestrator.core.records import DrillBegan
 from orchestrator.core.state.decided import Decided, Run
 
 
@@ -24,16 +26,14 @@ def objections(decided: Decided, model: Model) -> list[str]:
     rehearsals = [x for x in decided.unfinished_runs() if x.rehearses and _lost(x, model)]
     return [
         *(f"{i.service} has incident {i.id} open and cannot be removed" for i in incidents),
-        *(f"drill {x.drill} needs {_and(x.service, x.move, x.back)}: they cannot be removed" for x in drills),
+        *(f"drill {x.drill} needs {_needed(x)}: they cannot be removed" for x in drills),
         *(f"run {x.id} rehearses {x.started.move}: what it has still to play cannot be removed" for x in rehearsals),
         *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
     ]
 
 
-def _and(*names: str | None) -> str:
-    """`a, b and c`; a rehearsal has no way back."""
-    *first, last = [x for x in names if x]
-    return f"{', '.join(first)} and {last}" if first else last
+def _needed(began: DrillBegan) -> str:
+    return named(x for x in (began.service, began.move, began.back) if x)
 
 
 def _lost(run: Run, model: Model) -> bool:
