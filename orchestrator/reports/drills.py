@@ -11,14 +11,13 @@ from enum import StrEnum
 from functools import cache
 
 from orchestrator.core.durations import counted, show_duration
-from orchestrator.core.kinds import By
 from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Run, Step
 from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
-from orchestrator.reports.remarks import clock_set, unwatched
+from orchestrator.reports.remarks import clock_set, partly_unwatched, unwatched
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import Line, Part, bounded, folded, line, wrap
 
@@ -167,20 +166,11 @@ def made(step: Step) -> StepMade:
     return ends.get(step.state, StepMade.GOING)
 
 
-def unwatched_in(run: Run, step: Step) -> bool:
-    """Whether for a part of this step nobody watched: what it took is at most that. Of what waits for a person it is on
-    record when the answer came.
-    """
-    if step.began_at is None or step.traits.by is By.PERSON or run.measured_since(step.began_at):
-        return False
-    return step.ended_at is None or (run.broken_off_at or 0.0) <= step.ended_at
-
-
 def _step(run: Run, step: Step) -> DrillStep:
     how = made(step)
     took_s = step.took_s if how in (StepMade.LIVE, StepMade.SIMULATED, StepMade.FAILED) else None
     reason = step.reason.value if step.reason else ""
-    bound = took_s is not None and unwatched_in(run, step)
+    bound = took_s is not None and partly_unwatched(run, step)
     return DrillStep(run.id, step.name, how, took_s, reason, step.evidence, bound)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.decided import Run, Step
 from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.status_parts import recorded_before, taken_out
@@ -98,3 +100,12 @@ def _led_elsewhere(story: Story) -> list[str]:
 def unwatched(for_s: float) -> str:
     """Nothing that is told as open or running is known to be so now."""
     return f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"
+
+
+def partly_unwatched(run: Run, step: Step) -> bool:
+    """Whether for a part of this step nobody watched: what it took is at most that. Of what waits for a person it is on
+    record when the answer came.
+    """
+    if step.began_at is None or step.traits.by is By.PERSON or run.measured_since(step.began_at):
+        return False
+    return step.ended_at is None or (run.broken_off_at or 0.0) <= step.ended_at

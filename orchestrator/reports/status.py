@@ -23,8 +23,7 @@ from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import status_notes
-from orchestrator.reports.drills import unwatched_in
-from orchestrator.reports.remarks import clock_set
+from orchestrator.reports.remarks import clock_set, partly_unwatched
 from orchestrator.reports.status_lacks import WallOf, lacks
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
@@ -128,7 +127,7 @@ def run_now(
             None if s.began_at is None else max(0.0, (seen_at if s.ended_at is None else s.ended_at) - s.began_at),
             s.attempt,
             s.evidence,
-            unwatched_in(run, s),
+            partly_unwatched(run, s),
         )
         for s in run.steps
     )
