@@ -28,8 +28,8 @@ from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, client_fault
-from orchestrator.config.oddities import odd_programs, programs_here, run_by_git
-from orchestrator.config.ownership import unsafe, unsafe_parts
+from orchestrator.config.oddities import odd_programs, programs_here
+from orchestrator.config.ownership import run_by_git, unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.rehearsals import with_rehearsals
 from orchestrator.config.resting_on import versions
@@ -225,10 +225,8 @@ def _load(
     )
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     commands = [*(w.argv for w in every_way(notify) if isinstance(w, CommandWay)), settings.journal.anchor_command]
-    started = programs_here(checks.checks.values(), settings.daemon.vantage, commands) | run_by_git(
-        settings.journal.anchor_git
-    )
-    for path, why in unsafe_parts(reader.covered() | started):
+    started = programs_here(checks.checks.values(), settings.daemon.vantage, commands)
+    for path, why in unsafe_parts(reader.covered() | started | run_by_git(settings.journal.anchor_git)):
         faults.add(Position(label(workspace, path)), why)
     for path in sorted(path for path in reader.perhaps_run() if path.suffix in YAML):
         what = "a task or script gives this playbook to Ansible; if that is here, what it loads counts for no digest"

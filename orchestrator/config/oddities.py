@@ -6,7 +6,6 @@ that causes it, and says what will happen and what to write.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -140,26 +139,6 @@ def programs_here(checks: Iterable[Check], vantage: str, others: Iterable[Sequen
     """Programs and scripts, named by a path, that the controller starts: those of checks, and of these `others`."""
     commands = [*others, *(command for _, command in _started_here(checks, vantage))]
     return {path for command in commands for path in programs_among(command)}
-
-
-def run_by_git(clone: Path | None) -> set[Path]:
-    """What decides which programs git starts in a clone: hooks, and what its configuration names (filters, ssh)."""
-    if clone is None:
-        return set()
-    found, places = {clone, clone / ".git", clone / ".gitattributes"}, [clone / ".git"]
-    for name in ("gitdir", "commondir"):  # a worktree says where the rest is
-        try:
-            told = (places[-1] if name == "gitdir" else places[-1] / name).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-        places.append((places[-1].parent if name == "gitdir" else places[-1]) / told.removeprefix("gitdir: "))
-    for place in places:
-        parts = [
-            place / name for name in ("config", "config.worktree", "hooks", "info", "info/attributes", "commondir")
-        ]
-        hooks = place / "hooks"
-        found |= {place, *parts, *(hooks.iterdir() if hooks.is_dir() and os.access(hooks, os.R_OK) else ())}
-    return found
 
 
 def _started_here(checks: Iterable[Check], vantage: str) -> Iterator[tuple[Check, tuple[str, ...]]]:

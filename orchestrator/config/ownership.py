@@ -128,6 +128,28 @@ def unsafe_parts(paths: Iterable[Path], ownership: Ownership | None = None) -> l
     return list(dict(found).items())
 
 
+def run_by_git(clone: Path | None) -> set[Path]:
+    """What decides which programs git starts in a clone: hooks, and what its configuration names (filters, ssh)."""
+    if clone is None:
+        return set()
+    top = clone / ".git"
+    own = clone / _said_in(top).removeprefix("gitdir: ") if top.is_file() else top  # a worktree says where the rest is
+    places = {top, own, own / _said_in(own / "commondir")}
+    found = {clone, clone / ".gitattributes", own / "commondir", *places}
+    for place in places:
+        hooks = place / "hooks"
+        found |= {place / x for x in ("config", "config.worktree", "info", "info/attributes")} | {hooks}
+        found |= set(hooks.iterdir()) if hooks.is_dir() and os.access(hooks, os.R_OK) else set()
+    return found
+
+
+def _said_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _against(path: Path, found: os.stat_result, *, above: bool) -> tuple[Path, str] | None:
     if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode):
         mode = stat.S_IMODE(found.st_mode)

@@ -12,8 +12,7 @@ from orchestrator.config import ConfigurationInvalid, load
 from orchestrator.config.beside_model import keep, kept
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
-from orchestrator.config.oddities import run_by_git
-from orchestrator.config.ownership import unsafe, unsafe_parts
+from orchestrator.config.ownership import run_by_git, unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.surroundings import files_of, surroundings
 from orchestrator.shell.wiring import option_models
