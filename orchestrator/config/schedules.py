@@ -307,6 +307,9 @@ class _Schedules:
         moves = all(f"{self.client}/{x}" in self.model.moves for x in self.file.move_names())
         return moves and named == (len(service.ladder), len(service.failback))
 
+    def _all_whole(self) -> bool:
+        return all(self._is_whole(x) for x in self.file.declared["services"])
+
     def _candidate(self, service: Service, move: str) -> Candidate:
         own = [self.owners[x] for x in service.owners if x in self.owners]
         return Candidate(service.id, move, tuple(own))
@@ -314,10 +317,9 @@ class _Schedules:
     def _odd_drill(self, name: str, shape: DrillShape, of: Sequence[Candidate]) -> None:
         path: Path_ = ("drills", name)
         services = {x.service for x in of}
-        whole = all(self._is_whole(x) for x in self.file.declared["services"])
-        if not of and shape.of is None and shape.service is None and whole:
+        if not of and shape.of is None and shape.service is None and self._all_whole():
             self.faults.add(self.document.key(*path), f"drill {name}: no service has a tier that it could drill", "")
-        if shape.not_twice_running and len(services) == 1 and whole:
+        if shape.not_twice_running and len(services) == 1 and self._all_whole():
             what = f"drill {name} could run once and never again: not_twice_running, and it has one service"
             self.faults.add(self.document.at(*path, "not_twice_running"), what, "several services, or without it")
         if shape.surprise and shape.tells != Tells.NOBODY.value:
