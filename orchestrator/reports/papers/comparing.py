@@ -50,11 +50,11 @@ def against(found: Slice, kept: Kept) -> list[Wrong]:
         told = why if end is not None else f"{found.head!r} is no end of a journal"
         return [Wrong("proof.head", f"the journal is not the one that it was made from: {told}")]
     then = Stories(lambda digest: kept.stories.model_of(digest) or found.models.get(digest))
-    then.read(x.entry for x in kept.read() if x.entry.seq <= end.seq)
+    after = _read_until(then, end.seq, kept.read())
     subject = _subject(found, then)
     if subject is None:
         return [Wrong("proof.head", f"the journal knows nothing of {found.subject.id}")]
-    if wrong := [*_made(found, kept, then, end), *_differing(found.subject, subject)]:
+    if wrong := [*_made(found, kept, then, end, after), *_differing(found.subject, subject)]:
         return wrong
     asked = Asked(found.now, found.wall, found.unwatched_s, found.head)
     whole = cut(subject, kept.stories, kept.read, asked, found.models)
@@ -103,10 +103,18 @@ def _differing(given: Subject, had: Subject) -> Iterator[Wrong]:
                 yield Wrong(f"proof.head.subject.{f.name}", f"the file says {told!r}, the journal says {there!r}")
 
 
-def _made(found: Slice, kept: Kept, then: Stories, end: Head) -> Iterator[Wrong]:
-    """Whether it can have been made when it says so."""
+def _read_until(then: Stories, end: int, stored: Iterator[Stored]) -> Entry | None:
+    """Take in what the journal had up to this number; the first entry after it, if there is one by now."""
+    for x in stored:
+        if x.entry.seq > end:
+            return x.entry
+        then.read([x.entry])
+    return None
+
+
+def _made(found: Slice, kept: Kept, then: Stories, end: Head, after: Entry | None) -> Iterator[Wrong]:
+    """Whether it can have been made when it says so: after the last entry that it has, and before the next one."""
     last = then.last
-    after = next((x.entry for x in kept.read() if x.entry.seq > end.seq), None)
     if after is not None and found.now > after.at + SLACK_S:
         yield Wrong("proof.head.now", f"entry {after.seq} was written before that, and the report ends at {end.seq}")
     elif kept.asked is not None and found.now > kept.asked.now + SLACK_S:
