@@ -7,6 +7,7 @@ needed to watch a playbook, and a few defaults (pipelining, long-lived connectio
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,10 +36,14 @@ OURS = "bascule"  # below the folder that an operator names for all that Python 
 def _is_ours_alone(folder: Path) -> bool:
     """Whether nobody but this login, and root, can put there what Python would run; so it has to be there already."""
     try:
-        found = [place.stat() for place in (folder, folder / OURS) if place == folder or place.exists()]
+        real = folder.resolve(strict=True)
+        found = [place.stat() for place in (real, real / OURS) if place == real or place.exists()]
+        above = [place.stat() for place in real.parents]
     except OSError:
         return False
-    return all(x.st_uid in (0, os.geteuid()) and not x.st_mode & 0o022 for x in found)
+    closed = all(not x.st_mode & 0o022 for x in found)
+    reached = all(not x.st_mode & 0o022 or x.st_mode & stat.S_ISVTX for x in above)
+    return closed and reached and all(x.st_uid in (0, os.geteuid()) for x in (*found, *above))
 
 
 @dataclass(frozen=True, slots=True)

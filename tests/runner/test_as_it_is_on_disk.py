@@ -141,3 +141,7 @@ def test_a_folder_for_what_is_compiled_that_others_may_write_to_is_not_used(tmp_
     (tmp_path / "shared" / "bascule").mkdir()
     (tmp_path / "shared" / "bascule").chmod(0o777)
     assert settings.Settings.find(Path("/ws"), given).compiled == own
+    inside = tmp_path / "everybodys" / "mine"
+    inside.mkdir(parents=True, mode=0o700)
+    inside.parent.chmod(0o777)
+    assert settings.Settings.find(Path("/ws"), {settings.PREFIX: str(inside)}).compiled == own, "it can be moved away"
