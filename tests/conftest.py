@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: it is not looked through for what could go, neither now nor in each test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
     """What one test makes of the log (a simulation is silent) is no business of the next."""
@@ -45,9 +57,9 @@ def _not_permitted() -> str | None:
     return why_not()
 
 
-def _left_to_the_long_run() -> tuple[str, ...]:
-    """How the names begin of tests that `make test` leaves to `make test-long`; see `long.txt`."""
-    lines = (Path(__file__).parent / "long.txt").read_text(encoding="utf-8").splitlines()
+def _broad() -> tuple[str, ...]:
+    """How the names begin of tests that `make test` leaves to `make test-broad`; see `broad.txt`."""
+    lines = (Path(__file__).parent / "broad.txt").read_text(encoding="utf-8").splitlines()
     return tuple(f"tests/{line}" for line in lines if line and not line.startswith("#"))
 
 
@@ -63,10 +75,10 @@ def _turn(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first; skip the lab's tests where they cannot run, or fail instead where they must."""
     items.sort(key=_turn)
-    left = _left_to_the_long_run()
+    broad = _broad()
     for item in items:
-        if item.nodeid.startswith(left):
-            item.add_marker(pytest.mark.long)
+        if item.nodeid.startswith(broad):
+            item.add_marker(pytest.mark.broad)
     lab = [item for item in items if item.get_closest_marker("lab")]
     if not lab:
         return

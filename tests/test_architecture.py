@@ -6,6 +6,7 @@ Each message names the better place, so that whoever meets it knows what to do.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -479,15 +480,31 @@ def test_every_answer_comes_in_by_one_way(path: Path) -> None:
             assert path.name == "prober.py", f"{name_of(path)}:{node.lineno} observes past Kind.classify"
 
 
-def test_what_is_left_to_the_long_run_is_there() -> None:
+def test_what_is_left_to_the_broad_run_is_there() -> None:
     """A row that names no test any more would hide that another one is in the short run."""
     missing = []
-    for line in (PACKAGE.parent / "tests" / "long.txt").read_text(encoding="utf-8").splitlines():
+    for line in (PACKAGE.parent / "tests" / "broad.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             file, *names = line.partition("[")[0].split("::")
             source = (PACKAGE.parent / "tests" / file).read_text(encoding="utf-8")
             missing += [line for name in names if name and not re.search(rf"\b(def|class) {name}\w*\(?", source)]
     assert missing == []
+
+
+def test_whatever_is_no_long_story_is_run_before_a_change_lands() -> None:
+    """Nothing is left out quietly: by its marks, each test is in exactly one of the runs that `.ci/run` makes."""
+    repository = PACKAGE.parent
+    made = (repository / "Makefile").read_text(encoding="utf-8")
+    calls = re.findall(r"^make (.+)$", (repository / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"test", "test-broad"} <= set(" ".join(calls).split()), "`.ci/run` leaves out a part of the tests"
+    assert re.search(r"^test:.* test-unit test-lab\b", made, re.MULTILINE), "`make test` leaves out a part of itself"
+    runs = ("unit", "lab", "broad")
+    chosen = [re.search(rf'^test-{run}:.*\n.* -m "([a-z ]+)"', made, re.MULTILINE) for run in runs]
+    for bears in itertools.product((False, True), repeat=3):
+        marks = dict(zip(("lab", "long", "broad"), bears, strict=True))
+        in_runs = [run for run, by in zip(runs, chosen, strict=True) if by and eval(by[1], {}, marks)]
+        told = " and ".join(mark for mark, there in marks.items() if there) or "no mark"
+        assert len(in_runs) == (0 if marks["long"] else 1), f"a test with {told} is in {in_runs} of the runs"
 
 
 def test_every_test_of_the_lab_is_in_the_labs_run() -> None:

@@ -108,7 +108,7 @@ def test_it_is_found_where_ansible_finds_it(tmp_path: Path) -> None:
     assert {name: missing for name, own in files.items() if (missing := own - covered)} == {}
 
 
-@pytest.mark.long
+@pytest.mark.broad
 def test_ansible_runs_them(tmp_path: Path) -> None:
     """The layouts are such as Ansible takes."""
     all_laid_out(tmp_path)

@@ -177,7 +177,7 @@ def restoring(workspace: Path) -> Iterator[Path]:
             path.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.long
+@pytest.mark.broad
 @pytest.mark.parametrize("name", OWN_FILES)
 def test_each_file_edited_voids_exactly_the_proofs_that_rest_on_it(own: Path, name: str) -> None:
     test_an_edit_voids_exactly_the_proofs_that_rest_on_the_file.hypothesis.inner_test(own, name)  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from orchestrator.demo.drills import EMPTIED
 from tests.lab import drills
 from tests.lab.story import ERP, FOR_DRILLS, Story, told
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

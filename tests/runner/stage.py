@@ -112,12 +112,12 @@ class Stage:
         self.runner.carry_out(SettleStep(key, "acme", playbook, 60.0, beginning, machine))
 
     async def end_of(self, key: StepKey) -> StepEnded:
-        """Wait for the end of an attempt."""
+        """Wait for the end of an attempt, and until nobody follows it any more: what is said before is not heard."""
 
         def ended() -> StepEnded | None:
             return next((e for e in self.heard if isinstance(e, StepEnded) and e.key == key), None)
 
-        await until(lambda: ended() is not None)
+        await until(lambda: ended() is not None and key not in self.runner._following)
         found = ended()
         assert found is not None
         return found

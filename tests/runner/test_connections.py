@@ -386,7 +386,7 @@ def numbers(printed: str) -> dict[str, int]:
     return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
-@pytest.mark.parametrize("executor", ["fast", pytest.param("cold", marks=pytest.mark.long)])
+@pytest.mark.parametrize("executor", ["fast", pytest.param("cold", marks=pytest.mark.broad)])
 async def test_a_host_that_falls_silent_under_a_kept_connection_is_unreachable(
     stage: Stage, target: Target, executor: str
 ) -> None:

@@ -257,7 +257,9 @@ class TestInPlaybooks:
     """In the same call as the author's playbook."""
 
     async def test_a_stale_epoch_does_nothing(self, stage: Stage) -> None:
-        """The earlier controller is refused, and told by whom; the later one goes on."""
+        """The earlier controller is refused, and told by whom; the later one goes on. Cold: `test_targets.py`."""
+        stage.warm = True
+        await stage.warmed()
         marker = stage.workspace / "done"
         playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo x >> {marker}\n")
         assert (await stage.run(playbook, "later", epoch=7)).outcome is AttemptEnd.OK
@@ -268,8 +270,10 @@ class TestInPlaybooks:
         assert (await stage.run(playbook, "again", epoch=7)).outcome is AttemptEnd.OK
 
     async def test_a_controller_on_a_copied_journal_is_refused(self, stage: Stage, tmp_path: Path) -> None:
-        """Its epoch is the same, and it is another; the one that came first goes on."""
+        """Its epoch is the same, and it is another; the one that came first goes on. The copy's playbooks are cold."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        stage.warm = True
+        await stage.warmed()
         assert (await stage.run(playbook, "one", epoch=7)).outcome is AttemptEnd.OK
         assert (await stage.run(playbook, "two", epoch=7)).outcome is AttemptEnd.OK
         first = stage.runner

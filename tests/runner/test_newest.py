@@ -20,11 +20,12 @@ def play(*tests: str) -> None:
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
+@pytest.mark.broad
 def test_a_sample() -> None:
     """Of the corpus; and that Mitogen serves there: what it does not serve goes by ssh, with the same result."""
     play(
         "-m",
-        "not long",
+        "not broad",
         "-k",
         "plugins or test_a_connection_outlives_its_playbook",
         "test_same_result.py",

@@ -37,9 +37,9 @@ def cold(house: House) -> dict[str, Account]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.long) for name in PLAYBOOKS]
+    "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.broad) for name in PLAYBOOKS]
 )
-@pytest.mark.parametrize("way", ["fast", pytest.param("warm", marks=pytest.mark.long)])
+@pytest.mark.parametrize("way", ["fast", pytest.param("warm", marks=pytest.mark.broad)])
 def test_same_result(house: House, cold: dict[str, Account], name: str, way: str) -> None:
     """As `ansible-playbook` itself."""
     if name == "becoming.yml" and not house.target.has_sudo:

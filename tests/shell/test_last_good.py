@@ -39,7 +39,7 @@ async def begun_once(small: Small) -> None:
 OFTEN = ("the services", "the inventory", "another playbook")
 
 
-@pytest.mark.parametrize("slip", [x if x in OFTEN else pytest.param(x, marks=pytest.mark.long) for x in SLIPS])
+@pytest.mark.parametrize("slip", [x if x in OFTEN else pytest.param(x, marks=pytest.mark.broad) for x in SLIPS])
 async def test_a_slip_in_a_file_takes_no_tier_from_what_was_in_force(small: Small, slip: str) -> None:
     await begun_once(small)
     write(small.path / SLIPS[slip][0], SLIPS[slip][1])
