@@ -184,3 +184,15 @@ def test_one_word_alone_chases_nobody() -> None:
     engine = Engine(world.model, world.decided(), world.engine.rows, attends=False)
     outcome = engine.step(e.Ticked(), world.now + 10 * DAY_S)
     assert not [x for x in outcome.commands if isinstance(x, TellPeople)]
+
+
+def test_of_a_client_that_is_gone_it_is_closed_by_the_workspaces_people() -> None:
+    world = after_an_incident()
+    known = found(world)
+    speakers = {x.id: x for x in world.model.speakers.values() if x.client != "acme"}
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="gone", speakers=speakers, services={})))
+    assert world.decided().configuration == "gone"
+    for who in ("stranger", "robot", "bo"):
+        world.hears(e.WordSpoken(f"close-{who}", C, who, known, "done"))
+        assert world.answered[-1].reason == Reason.NO_SUCH_PERSON, who
+    assert world.say(C, known).accepted  # Ada is the workspace's

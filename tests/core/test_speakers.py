@@ -168,3 +168,18 @@ def test_what_one_client_declares_of_logins_keeps_nobody_from_speaking_for_anoth
     refused = says(world, WordKind.HOLD, "bob", "bistro")
     assert refused.reason == Reason.NOT_THAT_PERSON
     assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 0, "root", "dina")).accepted
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"), [(WordKind.HOLD, WordKind.RESUME), (WordKind.SUSPECT, WordKind.CLEAR)], ids=lambda x: x.value
+)
+def test_what_stands_of_a_client_that_is_gone_is_ended_by_the_workspaces_people(said: WordKind, ends: WordKind) -> None:
+    """Its folder was renamed, and comes back tomorrow with what was said of it."""
+    world = lab()
+    speakers = {s.id: s for s in (NOC, EDR, DINA)}
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="people", speakers=speakers)))
+    assert says(world, said, "nina", "acme").accepted
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="gone", speakers=speakers, services={})))
+    for who in ("stranger", "edr", "dina"):
+        assert says(world, ends, who, "acme").reason == Reason.NO_SUCH_PERSON, who
+    assert says(world, ends, "nina", "acme").accepted

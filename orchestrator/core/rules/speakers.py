@@ -28,6 +28,7 @@ import difflib
 from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules.standing_words import stands_by
 from orchestrator.core.state.decided import EVERYTHING, Decided
 from orchestrator.core.transaction import Transaction
 
@@ -116,7 +117,10 @@ def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     if subject == EVERYTHING:
         return known
     known += [s.client for s in tx.model.speakers.values() if s.client]  # its services may be gone, and its people not
-    return [client for client in dict.fromkeys(known) if client == subject.partition("/")[0]]
+    client = subject.partition("/")[0]
+    if client not in known and not (stands_by(tx, word) or subject != word.subject):
+        return []
+    return [client] if client else []  # gone altogether, with what was said of it: the workspace's people are there
 
 
 def service_about(decided: Decided, name: str) -> str | None:
