@@ -18,12 +18,14 @@ CANCEL_POLL_S = 0.1
 CALLBACKS = Path(__file__).parent / "warm" / "zygote" / "callbacks"
 DEFAULT_CALLBACKS = "~/.ansible/plugins/callback:/usr/share/ansible/plugins/callback"  # Ansible's own
 
-# What ansible-core, Mitogen and Python read once: a playbook with another value needs another zygote.
+# What ansible-core, Mitogen, Python and what it is made of (loader, libc, OpenSSL) read once: a playbook with another
+# value needs another zygote.
 OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", MARK, PREFIX, *connections.OF_EACH_CLIENT})
 ALWAYS_FROZEN = (
     "EDITOR", "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_COLOR", "PAGER", "USER", "VIRTUAL_ENV", "AWX_LIB_DIRECTORY",
+    "GCONV_PATH", "LOCPATH",
 )  # fmt: skip
-PREFIXES = ("ANSIBLE_", "_ANSIBLE_", "LC_", "PYTHON", "MITOGEN_")
+PREFIXES = ("ANSIBLE_", "_ANSIBLE_", "LC_", "PYTHON", "MITOGEN_", "LD_", "GLIBC_", "MALLOC_", "OPENSSL_")
 
 
 def frozen(given: Mapping[str, str], names: Container[str] = ALWAYS_FROZEN) -> dict[str, str]:

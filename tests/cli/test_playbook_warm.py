@@ -195,10 +195,18 @@ def test_interrupted_it_leaves_nothing(place: Place, tmp_path: Path, number: sig
 
 
 @pytest.mark.parametrize(
-    "more", [{"ANSIBLE_GATHERING": "smart"}, {"LANG": "C"}, {"HOME": "/nonexistent"}], ids=lambda more: next(iter(more))
+    "more",
+    [
+        {"ANSIBLE_GATHERING": "smart"},
+        {"LANG": "C"},
+        {"HOME": "/nonexistent"},
+        {"LD_PRELOAD": "libm.so.6"},  # it would stay in the one that stays, for calls that do not say it
+        {"OPENSSL_CONF": "/dev/null"},
+    ],
+    ids=lambda more: next(iter(more)),
 )
 def test_started_otherwise_it_is_another_ones(place: Place, more: dict[str, str]) -> None:
-    """What Ansible would have read once is not another call's."""
+    """What Ansible, or the Python that it runs by, would have read once is not another call's."""
     assert place.told(**more)["executor"] == "cold"
 
 
