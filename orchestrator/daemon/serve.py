@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 WAIT_S = 1.0  # between two tries to take the lease
 FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
+THREADS_MAX = 256  # for what waits for disks, inventories' sources and targets: asyncio's own few would be one client's
 
 
 async def serve(
@@ -57,6 +59,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
     _allow_files()
+    _allow_threads(loop)
     controller = await _started(workspace, wait_for_lease, new_epochs, stop)
     if controller is None:
         return 0
@@ -167,6 +170,11 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     desk.journal = controller.upkeep.told
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
+
+
+def _allow_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """Let what hangs of one client (a mount, targets that are swept) leave threads for the steps of others."""
+    loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, "work"))
 
 
 def _allow_files() -> None:

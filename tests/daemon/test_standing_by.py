@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,16 @@ async def test_it_waits_for_a_journal_that_was_moved_away(monkeypatch: pytest.Mo
 async def test_a_daemon_that_has_seen_no_journal_says_why_it_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JournalUnwritable):
         await begun(monkeypatch, JournalUnwritable("no space is left", "Free some."))
+
+
+async def test_what_hangs_in_some_threads_leaves_some_for_others() -> None:
+    """Seven clients' targets hang, or mounts: the approval of an eighth is looked at all the same."""
+    serve._allow_threads(asyncio.get_running_loop())
+    goes_on = threading.Event()
+    hung = [asyncio.create_task(asyncio.to_thread(goes_on.wait, 60)) for _ in range(60)]
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "looked at") == "looked at"
+    finally:
+        goes_on.set()
+        await asyncio.gather(*hung)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from orchestrator.shell.files import Files
-from orchestrator.shell.logins import EDITED, Logins
+from orchestrator.shell.logins import EDITED, NO_ANSWER, Logins
 from orchestrator.shell.wiring import read_workspace
 from tests.shell.small import Small, write
 
@@ -56,3 +58,28 @@ async def test_what_a_login_does_not_depend_on_may_be_edited(small: Small) -> No
     write(Path(small.path / "checks/more.yml"), "[]\n")
     assert await logins.ask("acme", "here", False) == (True, "")
     assert asked == ["here"]
+
+
+async def test_files_that_do_not_answer_cost_their_own_client_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount under one client's inventory hangs: each question would wait for ever, in a thread of those of all."""
+    monkeypatch.setattr("orchestrator.shell.logins.LOOK_S", 0.3)
+    mounted, looks = threading.Event(), []
+
+    def elsewhere(client: str) -> bool:
+        looks.append(client)
+        return client == "west" and not mounted.wait(60)
+
+    async def ask(_client: str, _host: str, _become: bool) -> tuple[bool | None, str]:
+        return True, ""
+
+    logins = Logins(elsewhere, ask)
+    try:
+        hung = await asyncio.gather(*(logins.ask("west", f"host-{n}", False) for n in range(40)))
+        assert set(hung) == {(None, NO_ANSWER)}
+        assert looks == ["west"]
+        async with asyncio.timeout(5):
+            assert await logins.ask("east", "host-1", False) == (True, "")
+    finally:
+        mounted.set()
+    while await logins.ask("west", "host-1", False) != (True, ""):
+        await asyncio.sleep(0.01)
