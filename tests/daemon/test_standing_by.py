@@ -55,6 +55,7 @@ async def test_what_hangs_in_some_threads_leaves_some_for_others() -> None:
     serve._allow_threads(asyncio.get_running_loop())
     goes_on = threading.Event()
     hung = [asyncio.create_task(asyncio.to_thread(goes_on.wait, 60)) for _ in range(60)]
+    await asyncio.sleep(0.1)
     try:
         async with asyncio.timeout(5):
             assert await asyncio.to_thread(lambda: "looked at") == "looked at"
