@@ -96,6 +96,12 @@ def descendants(root: int) -> list[int]:
     return [pid for pid in found if not _is_master(pid)]
 
 
+def saying(words: str, roots: Iterable[int]) -> list[int]:
+    """Processes below `roots` that have these words on their command line."""
+    below = [pid for root in roots for pid in descendants(root)]
+    return [pid for pid in below if words.encode() in _read(pid, "cmdline")]
+
+
 def end_all(
     find: Iterable[int] | None = None, *, roots: Iterable[int] = (), mark: str = "", grace_s: float = 0.5
 ) -> int:
@@ -118,7 +124,7 @@ def end_all(
         told: set[int] = set()
         while there := look():
             for pid in there - told if number is signal.SIGTERM else there:
-                _tell(pid, number)
+                tell(pid, number)
             told |= there
             if time.monotonic() > until:
                 break
@@ -165,7 +171,8 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _tell(pid: int, number: signal.Signals) -> None:
+def tell(pid: int, number: signal.Signals) -> None:
+    """Send it a signal, if it is still there and ours."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

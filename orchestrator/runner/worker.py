@@ -32,6 +32,7 @@ from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
 MEMORY_MAX_BYTES = 1 << 30  # of this program: whatever a target prints, the machine lives
+HANGS_FROM_S, HANGS_S = 5.0, 10.0  # an ssh that asks the guard: when it is looked for, and how long it may then take
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -51,6 +52,8 @@ class Worker:
         self.refused = False  # by a host that the playbook has only now reached
         self.again: Path | None = None  # where hosts are asked that did not answer the guard at first
         self.flooded = False
+        self.asks: dict[int, float] = {}  # each ssh that asks the guard, and since when
+        self.looks_at = self.started + HANGS_FROM_S
         self.reading = Reading(base=Path(job.workspace), secrets=secrets_in(job.extra_vars))
         self.published = Published(self.reading.secrets) if job.stats else None
         self.log: IO[str] = self.attempt.events.open("a", encoding="utf-8")
@@ -213,9 +216,25 @@ class Worker:
         self.flooded = self.flooded or _resident_bytes() > MEMORY_MAX_BYTES
         asked = bool(self.reading.asked)
         over = self.cancelled or self.timed_out or self.flooded or asked or self._is_refused()
+        self._leave_who_hangs()
         if over:
             self._end_here()
         return over
+
+    def _leave_who_hangs(self) -> None:
+        """A host that lets in and does not go on (its disk, its shell) has not answered: it is asked when it is met.
+
+        Else nothing of the playbook would begin, whatever else it has to do first. ssh ends as if nobody had answered.
+        """
+        now = _now_s()
+        if self.job.epoch is None or self.reading.begun or now < self.looks_at:
+            return
+        self.looks_at = now + 1.0
+        there = leftovers.saying(f"{guard.ON_TARGETS} epoch-{self.job.workspace_id} {self.job.epoch}", self.roots)
+        self.asks = {pid: self.asks.get(pid, now) for pid in there}
+        for pid, since in self.asks.items():
+            if now - since > HANGS_S:
+                leftovers.tell(pid, signal.SIGTERM)
 
     def _end_here(self) -> int:
         return leftovers.end_all(roots=self.roots, mark=self.job.mark)

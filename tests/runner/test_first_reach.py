@@ -113,6 +113,25 @@ async def test_a_host_that_never_answers(stage: Stage) -> None:
     assert "bascule" not in ended.detail
 
 
+async def test_a_host_that_lets_in_and_hangs(stage: Stage, tmp_path: Path) -> None:
+    """Its disk or its shell does: what the playbook does elsewhere before is done."""
+    stage.warm = True
+    await stage.warmed()
+    with device(tmp_path / "target", "exec sleep 600") as target:
+        stage.write_inventory({"edge": target.variables, "here": {"ansible_connection": "local"}})
+        text = f"""\
+- hosts: here
+  gather_facts: false
+  tasks: [{{name: promote, ansible.builtin.command: touch {tmp_path}/promoted}}]
+- hosts: edge
+  gather_facts: false
+  tasks: [{{name: tell it, ansible.builtin.raw: 'true', timeout: 3, ignore_errors: true}}]
+"""
+        end = await stage.run(stage.write("p.yml", text), timeout_s=100)
+    assert (tmp_path / "promoted").exists()
+    assert (end.outcome, end.unguarded) == (AttemptEnd.OK, ("edge: it did not answer",)), end.detail
+
+
 async def test_a_play_that_stays_here_needs_no_answer(stage: Stage) -> None:
     """Its hosts are only names."""
     playbook = stage.write(
