@@ -21,6 +21,7 @@ from orchestrator.probes.forks import Call
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import family_of, is_address, meaning_of, meaning_of_look_up, pin
 from orchestrator.probes.ssh import OUTPUT_MAX, Hop, Ran, SshOptions, hops_of
+from orchestrator.probes.ssh_bounds import Bounded
 
 KEEPALIVE_S = 2  # from one word to the next in a login that is kept, if nobody asks
 GIVEN_UP_S = 8.0  # after which what nobody has acknowledged ends it: it is made anew by the next question
@@ -181,7 +182,8 @@ def _log_in(
     """`password`: the name of the secret that is this hop's own. Who carries us to the target learns nothing of it."""
     where = f"{hop.host} port {hop.port}"
     sock = _direct(attempt, hop, where) if through is None else _channel(attempt, hop, through, where)
-    transport = paramiko.Transport(sock)
+    bounded = Bounded(sock)
+    bounded.carries = transport = paramiko.Transport(bounded)  # type: ignore[arg-type]  # it is used like a socket
     attempt.open.append(transport)
     transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = attempt.left_s()
     name = known_as if hop.port == 22 else f"[{known_as}]:{hop.port}"

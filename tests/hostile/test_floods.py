@@ -98,6 +98,25 @@ async def test_a_banner_that_never_ends(block: bytes, ask: Ask) -> None:
     assert turns >= 10
 
 
+SSH_FLOODS = {
+    "a greeting that never ends": (b"", "no SSH greeting in 65536 bytes"),
+    "a packet of two gigabytes": (
+        b"SSH-2.0-x\r\n\x7f\xff\xff\xfc\x04\x14aa",
+        "it announces a packet of 21",
+    ),
+}
+
+
+@pytest.mark.parametrize("head", SSH_FLOODS)
+async def test_an_ssh_server_that_never_ends(head: str, ask: Ask) -> None:
+    """Before its host key is known: whoever answers at that address."""
+    says, told = SSH_FLOODS[head]
+    with flooding(says, b"a" * (1 << 20)) as port:
+        known = {"check_host_key": False, "password_secret": "word"}
+        seen = await ask("ssh", target="127.0.0.1", port=port, secrets={"word": "x"}, timeout_s=20.0, **known)
+    assert (seen.answer, told in seen.detail) == (Answer.BAD, True), seen.detail
+
+
 async def test_a_plug_in_that_prints_without_end(ask: Ask, tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = f"sleep 600 & echo $! >{child}; exec yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
