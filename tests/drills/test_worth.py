@@ -36,6 +36,22 @@ def test_its_three_figures_are_multiplied_and_said() -> None:
     assert str(known).endswith("of its RTO not bounded by a forecast (7 drills): 1033 EUR unproven")
 
 
+def test_what_is_said_of_it_is_so() -> None:
+    """No cost that nobody declared, no part of an RTO that is longer than the whole, and a little is not nothing."""
+    free = str(exposure(service(), None, (), [600.0] * 7))
+    assert (
+        free
+        == "no cost is declared, neither proven nor rehearsed, 28:42 of its RTO not bounded by a forecast (7 drills)"
+    )
+    slow = str(exposure(service(downtime_cost=1.0), 73 * DAY, [7200.4]))
+    assert (
+        "1:48:00 of the 2:00:01 of its forecast, which is longer than its RTO, not bounded by a forecast (1 live run)"
+        in slow
+    )
+    assert "proven or rehearsed 73 days ago" in slow
+    assert str(exposure(service(downtime_cost=0.01), DAY, (), [600.0] * 7)).endswith(": 0.00079 EUR unproven")
+
+
 def test_what_was_never_proven_is_worth_a_whole_year() -> None:
     never = exposure(service(downtime_cost=10.0), None)
     assert (never.share, never.width_s, never.worth) == (1.0, 3600.0, 600.0)
