@@ -182,7 +182,7 @@ class Follower:
         lines = run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())
         if drill is not None and drill.ended is None and run.ended is not None:
             lines.append(line(f"  {drill.id}: {stage(self.journal.state.decided, drill)}"))
-        self._screen.update(rich_text(in_rows(lines, columns())), refresh=True)
+        self._screen.update(rich_text(in_rows(lines, columns(), self._screen.console.file.encoding)), refresh=True)
 
     def pause(self) -> None:
         """Leave the terminal to others."""

@@ -197,6 +197,7 @@ def _watch(journal: Reader[State], wanted: list[str], as_json: bool) -> int:
         while True:
             journal.more()
             size = shutil.get_terminal_size((100, 24))  # it may have been resized since
-            lines = screen_lines(only_of(status_of(journal), wanted), size.columns, size.lines)
+            now = only_of(status_of(journal), wanted)
+            lines = screen_lines(now, size.columns, size.lines, screen.console.file.encoding)
             screen.update(rich_text(lines, last=False), refresh=True)
             time.sleep(0.5)

@@ -106,7 +106,7 @@ def act_lines(played: Played) -> None:
         if step.took_s is None:
             continue
         left = show_duration(step.budget_left_s) if step.budget_left_s is not None else ""
-        took = bounded(precise(step.took_s), step.at_most, SIGN)
+        took = bounded(step.took_s, step.at_most, SIGN)
         text = f"{step.step:<12} {took:>7}  {step.share or 0.0:>6.1%} of the RTO, {left} left"
         show([line(Part("  step     ", "bold"), text)], out)
     if played.user is not None:

@@ -196,8 +196,8 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     several = ""
     if len(outages) > 1:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
-        each = ", ".join(bounded(precise(x.seconds), x.at_most) for x in outages)
-        worked = bounded(precise(worked_s), any(claims.unseen_before(story)[1:]))
+        each = ", ".join(bounded(x.seconds, x.at_most) for x in outages)
+        worked = bounded(worked_s, any(claims.unseen_before(story)[1:]))
         several = f", of {len(outages)} outages ({each}); it worked for {worked} in between"
     ends = [e.ended for e in story.episodes if e.ended is not None]
     unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)

@@ -6,6 +6,7 @@ beside it. Without one of them there is no amount.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,11 @@ class Cost:
     source: str = ""
 
     def __str__(self) -> str:
-        return money(self.amount, self.currency)
+        return self.told(self.amount)
+
+    def told(self, amount: float, /, *, up: bool = False) -> str:
+        """This amount in its currency; `up`: rounded up."""
+        return money(amount, self.currency, up=up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,10 @@ def pays_off(
     return None
 
 
-def money(amount: float, currency: str) -> str:
-    """`2,700 EUR`, `0.50 EUR`."""
+def money(amount: float, currency: str, *, up: bool = False) -> str:
+    """`2,700 EUR`, `0.50 EUR`; `up`: rounded up."""
+    if up:
+        amount = math.ceil(round(amount, 6)) if amount >= 100 else math.ceil(round(amount * 100, 4)) / 100
     return f"{amount:,.0f} {currency}" if amount >= 100 or amount == int(amount) else f"{amount:,.2f} {currency}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted
 from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Run, Step
@@ -19,7 +19,7 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.remarks import clock_set, partly_unwatched, unwatched
 from orchestrator.reports.stories import Stories
-from orchestrator.reports.text import Line, Part, bounded, folded, line, wrap
+from orchestrator.reports.text import Line, Part, bounded, folded, lasting, line, wrap
 
 
 class StepMade(StrEnum):
@@ -220,7 +220,7 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
         if s.run != run:
             run = s.run
             lines.append(line(f"  {run}"))
-        took = f"  {bounded(show_duration(s.took_s), s.at_most)}" if s.took_s is not None else ""
+        took = f"  {bounded(s.took_s, s.at_most, show=lasting)}" if s.took_s is not None else ""
         lines.append(line(f"    {s.name:<16} ", Part(f"{s.made.value:<10}", _COLOUR.get(s.made, "")), took))
         if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]

@@ -22,7 +22,6 @@ from statistics import median_high
 
 from orchestrator.core import records as r
 from orchestrator.core.ages import Hours
-from orchestrator.core.durations import show_duration
 from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
 from orchestrator.core.model import Model, Service
 from orchestrator.reports import claims, cost
@@ -37,7 +36,7 @@ from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import RunStory, Story
-from orchestrator.reports.text import bounded, value_of
+from orchestrator.reports.text import bounded, lasting, value_of
 
 
 class Standing(StrEnum):
@@ -324,7 +323,7 @@ def _rto(
     if proof.rta.seconds is not None:
         return Standing.MEASURED, f"RTA {value_of(proof.rta)} in {proof.incident}{proof.outage}", proof.wall
     why = "its outage did not end by it" if run.started.incident is not None else "nothing had failed"
-    took = bounded(show_duration(proof.took_s), proof.unwatched)
+    took = bounded(proof.took_s, proof.unwatched, show=lasting)
     return Standing.PREDICTED, f"{proof.run} took {took}; no detection is in it, for {why}", proof.wall
 
 

@@ -41,7 +41,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
     cost = ""
     if x.outage_cost is not None and x.proof is not None and x.rto is Standing.MEASURED:  # else no outage was named
-        cost = f"; that outage cost {bounded(str(x.outage_cost), x.proof.rta.at_most)}"
+        cost = f"; that outage cost {bounded(x.outage_cost.amount, x.proof.rta.at_most, show=x.outage_cost.told)}"
     yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:
@@ -58,7 +58,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         yield from _more(
             "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
-            f"{x.proof.run} took {bounded(precise(x.proof.took_s), x.proof.unwatched)}{more}",
+            f"{x.proof.run} took {bounded(x.proof.took_s, x.proof.unwatched)}{more}",
             width,
         )
         if x.proof.left_out:

@@ -163,7 +163,7 @@ def _phases(a: Account) -> Iterable[Line]:
         share = p.share or 0.0
         yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     total = sum(p.seconds for p in a.phases)
-    together = bounded(precise(total), a.down_at_most, SIGN)
+    together = bounded(total, a.down_at_most, SIGN)
     yield line(f"    {'together':<{size}}  {together:>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
 
 
@@ -242,7 +242,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
     for s in steps:
         left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f"  attempt {s.attempts}" if s.attempts > 1 else ""
-        took = bounded(precise(s.took_s), s.at_most, SIGN) if s.took_s is not None else "–"
+        took = bounded(s.took_s, s.at_most, SIGN) if s.took_s is not None else "–"
         yield line(
             f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {took:>7}"
             f" {percent(s.share):>6} {left:>7}  ",

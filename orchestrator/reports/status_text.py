@@ -5,6 +5,7 @@ The one rule it keeps: what is wrong stands at the top, each line with its reaso
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from orchestrator.core.awareness.readiness import Lack
@@ -13,7 +14,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports.clock_times import when
 from orchestrator.reports.lacks_text import lack_lines
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
-from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, in_rows, line, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, in_rows, lasting, line, wrap
 
 STYLE = {
     "up": "green",
@@ -42,12 +43,12 @@ def status_lines(status: StatusNow, width: int = 100, *, moves: bool = False) ->
     return [*lines, line(), *_foot(status, width)]
 
 
-def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
+def screen_lines(status: StatusNow, width: int, height: int, encoding: str = "utf-8") -> list[Line]:
     """As much of the status as fits a screen, the worst first, what does not fit counted; who watches stands last."""
-    foot = in_rows(_foot(status, width), width)[-max(1, height // 2) :]
-    head = in_rows(_head(status, width), width)
+    foot = in_rows(_foot(status, width), width, encoding)[-max(1, height // 2) :]
+    head = in_rows(_head(status, width), width, encoding)
     room = height - len(foot)
-    blocks = [in_rows(block, width) for block in _blocks(status, width, moves=False)]
+    blocks = [in_rows(block, width, encoding) for block in _blocks(status, width, moves=False)]
     body: list[Line] = []
     if len(head) > room // 2 and len(head) + sum(map(len, blocks)) > room:
         cut = max(1, room // 2 - 1)
@@ -60,9 +61,14 @@ def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
         body += block
         left -= 1
     if left:
-        n = f"{left} more service" + ("" if left == 1 else "s")
-        more = in_rows([line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))], width)
-        body = [*body[: max(0, room - len(head) - len(more))], *more]
+        begun = blocks[0] if not body and room - len(head) > 3 else []  # the worst, as far as there is room
+        rest = f"more of {status.services[0].id}" if begun else ""
+        others = left - bool(begun)
+        n = f"{others} more service{'' if others == 1 else 's'}" if others else ""
+        n = ", ".join(x for x in (n, rest) if x)
+        said = line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))
+        more = in_rows([said], width, encoding)
+        body = [*[*body, *begun][: max(0, room - len(head) - len(more))], *more]
     return [*head, *body, *foot][-height:]
 
 
@@ -114,7 +120,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
     bound = s.unseen_s + s.perhaps_s > 0.0
-    budget = f"RTO missed by {bounded(_clock(-left), bound)}" if over else f"budget left {_clock(left)}"
+    budget = f"RTO missed by {bounded(-left, bound, show=_clock)}" if over else f"budget left {_clock(left)}"
     if over and left + s.unseen_s + s.perhaps_s >= 0:
         budget = "RTO perhaps missed" + (", nobody looked" if s.unseen_s else "")
     at = f"   {_at(s)}" if s.place else ""
@@ -158,7 +164,7 @@ def _standing(s: ServiceNow, down_s: float) -> str:
     if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
         return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
-        return f"DOWN for {bounded(_clock(down_s), s.doubted)}{several}"
+        return f"DOWN for {bounded(down_s, s.doubted, show=_clock)}{several}"
     if s.condition == "unknown":
         last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
         return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"
@@ -213,7 +219,7 @@ def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
             continue
         took = ""
         if step.took_s is not None and step.state != "skipped":
-            took = f" {bounded(show_duration(step.took_s), step.at_most, SIGN)}"
+            took = f" {bounded(step.took_s, step.at_most, SIGN, lasting)}"
         colour = {"done": "green", "failed": "red", "running": "cyan"}.get(step.state, "yellow")
         again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
         parts += [Part(f"{_short(step.name)}{took}{again} "), Part(MARK[step.state] + "  ", colour)]
@@ -320,9 +326,9 @@ def _short(name: str | None) -> str:
     return head + colon + tail.rpartition("/")[2]
 
 
-def _clock(seconds: float) -> str:
+def _clock(seconds: float, /, *, up: bool = False) -> str:
     """A budget: always minutes and seconds."""
-    whole = int(seconds)
+    whole = math.ceil(round(seconds, 6)) if up else int(seconds)
     if whole >= 3600:
         return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
     return f"{whole // 60}:{whole % 60:02d}"

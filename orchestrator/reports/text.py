@@ -7,14 +7,15 @@ first of two would say another word.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import show_bound, show_duration
 from orchestrator.core.outside import visible
 from orchestrator.reports.shape import Figure
 
@@ -89,23 +90,36 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
     """Its seconds, as a bound where they are one."""
     if figure.seconds is None:
         return unknown
-    return bounded(precise(figure.seconds), figure.at_most)
+    return bounded(figure.seconds, figure.at_most)
 
 
-def bounded(told: str, at_most: bool, mark: str = "at most ") -> str:
-    """A figure, or an amount, as a bound where it is one; the one place that says so. `mark`: `SIGN` in a table."""
-    return mark + told if at_most else told
+class Shows(Protocol):
+    """Tells a number; `up`: rounded up, for whatever it is of is at most that."""
+
+    def __call__(self, value: float, /, *, up: bool = False) -> str:
+        """As text."""
+        ...
 
 
-def precise(seconds: float) -> str:
+def precise(seconds: float, /, *, up: bool = False) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
-    tenths = round(round(abs(seconds), 6), 1)
+    tenths = math.ceil(round(abs(seconds) * 10, 5)) / 10 if up else round(round(abs(seconds), 6), 1)
     sign = "-" if seconds < 0 < tenths else ""
     if tenths < 60:
         return f"{sign}{tenths:.1f}s"
     if tenths < 120:
         return f"{sign}1:{tenths - 60:04.1f}"
-    return show_duration(seconds)
+    return lasting(seconds, up=up)
+
+
+def lasting(seconds: float, /, *, up: bool = False) -> str:
+    """A duration as an operator reads it."""
+    return show_bound(seconds) if up else show_duration(seconds)
+
+
+def bounded(value: float, at_most: bool, mark: str = "at most ", show: Shows = precise) -> str:
+    """A figure, or an amount, as a bound where it is one; the one place that says so. `mark`: `SIGN` in a table."""
+    return mark + show(value, up=True) if at_most else show(value)
 
 
 def bar(share: float, cells: int = 12) -> str:
@@ -146,16 +160,20 @@ def wrap(prefix: str, text: str, width: int) -> list[str]:
     return [prefix + first, *(" " * len(prefix) + piece for piece in rest)]
 
 
-def in_rows(lines: Iterable[Line], width: int) -> list[Line]:
-    """For a screen, whose rows are cut: no line longer than `width`; it goes on below from a word on.
+def in_rows(lines: Iterable[Line], width: int, encoding: str = "utf-8") -> list[Line]:
+    """For a screen, whose rows are cut: no line wider than `width` cells; it goes on below from a word on.
 
-    A command that does not fit has a row of its own; one that is longer goes on as a shell reads it.
+    A command that does not fit has a row of its own; one that is longer goes on as a shell reads it. `encoding`: of the
+    screen; what it does not have is written out, as `cli/terminal.py` does, and so is longer.
     """
+    from rich.cells import cell_len  # of some letters one takes two cells
+
     found: list[Line] = []
-    for parts in lines:
-        text = "".join(visible(p.text) for p in parts)
+    for told in lines:
+        parts = tuple(Part(_in(p.text, encoding), p.style) for p in told)
+        text = "".join(p.text for p in parts)
         at, cuts = 0, [(0, 0, "")]
-        while len(text) - at > width:
+        while cell_len(text[at:]) > width:
             end, at, mark = _cut(text, at, width)
             cuts.append((end, at, mark))
         for (_, begin, _), (end, _, mark) in zip(cuts, [*cuts[1:], (len(text), 0, "")], strict=True):
@@ -164,9 +182,25 @@ def in_rows(lines: Iterable[Line], width: int) -> list[Line]:
     return found
 
 
+def _in(text: str, encoding: str) -> str:
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _reach(text: str, at: int, width: int) -> int:
+    """Where what begins there has filled so many cells; at least one character further."""
+    from rich.cells import cell_len
+
+    if text.isascii():
+        return max(at + 1, min(at + width, len(text)))
+    end = at + 1
+    while end < len(text) and cell_len(text[at : end + 1]) <= width:
+        end += 1
+    return end
+
+
 def _cut(text: str, at: int, width: int) -> tuple[int, int, str]:
     """Where a row that begins there ends, where the next one begins, and what says that it goes on."""
-    end = at + width
+    end = _reach(text, at, width)
     gap = text.rfind(" ", at, end + 1)
     between = bool(text[at : max(at, gap)].strip())  # words: half a figure is another one
     cut = gap if between else end
@@ -175,18 +209,18 @@ def _cut(text: str, at: int, width: int) -> tuple[int, int, str]:
         return cut, cut + between, ""
     if broken.start() > at:
         return len(text[: broken.start()].rstrip()) if text[at : broken.start()].strip() else at, broken.start(), ""
-    words = [x.end() for x in _WORD.finditer(text, at, broken.end()) if x.end() <= end - 2]
+    room = _reach(text, at, width - 2) if width > 2 else at
+    words = [x.end() for x in _WORD.finditer(text, at, broken.end()) if x.end() <= room]
     if words:
         return words[-1], words[-1] + 1, " \\"
-    cut = max(at + 1, end - 1)
+    cut = _reach(text, at, width - 1)
     return cut, cut, "\\"
 
 
 def _between(parts: Line, begin: int, end: int) -> Line:
     row, at = [], 0
     for part in parts:
-        told = visible(part.text)
-        if piece := told[max(0, begin - at) : max(0, end - at)]:
+        if piece := part.text[max(0, begin - at) : max(0, end - at)]:
             row.append(Part(piece, part.style))
-        at += len(told)
+        at += len(part.text)
     return tuple(row)

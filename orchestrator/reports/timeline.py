@@ -41,8 +41,8 @@ class Speech(Protocol):
     def text(self, english: str) -> str:
         """One of our own words."""
 
-    def duration(self, seconds: float | None) -> str:
-        """How long."""
+    def duration(self, seconds: float | None, /, *, up: bool = False) -> str:
+        """How long; `up`: rounded up."""
 
     def offset(self, seconds: float | None) -> str:
         """How long after the beginning."""
@@ -55,9 +55,9 @@ class Plain:
         """The word itself."""
         return english
 
-    def duration(self, seconds: float | None) -> str:
+    def duration(self, seconds: float | None, /, *, up: bool = False) -> str:
         """`8.5s`."""
-        return precise(seconds or 0.0)
+        return precise(seconds or 0.0, up=up)
 
     def offset(self, seconds: float | None) -> str:
         """`+0:41.2`."""
@@ -182,7 +182,7 @@ def _outages(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> 
         return y
     rows.append(_label(say.text("without service"), y))
     for x in a.outages:
-        label = bounded(say.duration(x.seconds), x.at_most, SIGN)
+        label = bounded(x.seconds, x.at_most, SIGN, say.duration)
         title = f"{say.text('without service')}: {label}"
         rows.append(_bar(axis, y, x.from_s, x.to_s if x.to_s is not None else axis.end_s, "outage", label, title))
     return y + ROW + 6
@@ -193,7 +193,7 @@ def _steps(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> fl
         if s.state == "skipped" or s.from_s is None:
             continue  # it never began
         end = s.to_s if s.to_s is not None else axis.end_s
-        took = bounded(say.duration(s.took_s or 0.0), s.at_most, SIGN)
+        took = bounded(s.took_s or 0.0, s.at_most, SIGN, say.duration)
         kind = STEP_CLASS.get(s.kind, "execute") + (" failed" if s.state == "failed" else "")
         label = f"{took} {say.text('failed')}" if s.state == "failed" else took
         rows.append(_label(_short_step(s), y))

@@ -179,7 +179,7 @@ class ShownTruth:
     def _rta(self, story: Story) -> str:
         """Of what is over, and as a bound where a part of it was seen by nobody."""
         unseen = any(x.ended is not None and x.ended.perhaps_s for x in self._outages(story))
-        return f"{'at most ' if unseen else ''}{precise(self._seconds(story, 0.0))}"
+        return f"{'at most ' if unseen else ''}{precise(self._seconds(story, 0.0), up=unseen)}"
 
     def _list(self, story: Story, line: str) -> Iterator[str]:
         found = LISTED.fullmatch(line.rstrip())

@@ -9,14 +9,16 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
+from orchestrator.reports.cost import money
 from orchestrator.reports.data_lost import rpa_of
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.incident_text import account_lines, list_lines
 from orchestrator.reports.page import page
 from orchestrator.reports.papers.printing import Papers
+from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account
 from orchestrator.reports.summary import rows
-from orchestrator.reports.text import plain, precise
+from orchestrator.reports.text import bounded, plain, precise
 from tests.reports.papers.told import once_more, sliced
 from tests.reports.sample import FAILOVER, WALL, Tape, second_act, small_model
 from tests.reports.test_phases import run_of_geo_site
@@ -120,3 +122,41 @@ def _unseen(found: tuple[r.Record, ...]) -> list[r.Record]:
             made += [r.ControllerBegan(x.at, "noc", 2, "boot-1", True, 0.0), r.StepLeftUnseen(x.at, x.run, x.step, 1)]
         made.append(replace(x, unseen_s=3.0) if isinstance(x, r.IncidentEnded) else x)
     return made
+
+
+def test_a_bound_is_rounded_up_wherever_it_stands(tape: Tape) -> None:
+    """What took 8.24 s took no longer than 8.3 s, and not 8.2 s."""
+
+    def older(x: r.Record) -> r.Record:
+        return replace(x, measures={"data_age_s": 0.94}) if isinstance(x, r.StepFinished) and x.measures else x
+
+    tape.entries = [replace(e, records=tuple(map(older, e.records))) for e in tape.entries]
+    a = told(tape)
+    assert a.rpa.seconds == pytest.approx(3.94)
+    assert "RPA at most 4.0s  met" in plain(account_lines(a))
+    assert "| RPO | 30 s | ≤ 4 s | met |" in paper(tape, "i2")
+    assert "the RPO of 30 s was met: at most 4 s" in paper(tape, "i2")
+    assert "au plus 4 s" in paper(tape, "i2", "fr")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "terminal", "english"),
+    [
+        (8.2, "8.2s", "≤ 8.2 s"),
+        (8.24, "8.3s", "≤ 8.3 s"),
+        (59.96, "1:00.0", "≤ 1 min"),
+        (130.2, "2:11", "≤ 2 min 10.2 s"),
+        (600.3, "10:01", "≤ 10 min 01 s"),
+        (86401.0, "24:00:01", "≤ 1 d 0 h 01 min"),
+    ],
+)
+def test_so_is_every_length(seconds: float, terminal: str, english: str) -> None:
+    assert bounded(seconds, True) == f"at most {terminal}"
+    assert Tongue().bounded(seconds, True).replace("\N{NO-BREAK SPACE}", " ") == english
+    assert not bounded(seconds, False).startswith("at most")
+
+
+def test_so_is_what_an_outage_cost_at_most() -> None:
+    assert money(1234.2, "EUR", up=True) == "1,235 EUR"
+    assert money(12.341, "EUR", up=True) == "12.35 EUR"
+    assert money(12.34, "EUR", up=True) == "12.34 EUR"

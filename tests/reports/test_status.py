@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 
 from orchestrator.core import records as r
 from orchestrator.core.awareness.readiness import Item, Lack
@@ -242,6 +244,34 @@ def test_what_does_not_fit_a_screen_is_counted(tape: Tape, width: int, height: i
     assert lines[-1] == "controller noc, epoch 1"
     whole = len(plain(status_lines(now, width)).splitlines()) <= height
     assert any("more service" in x for x in lines) != whole
+
+
+def test_the_worst_service_is_shown_as_far_as_there_is_room(tape: Tape) -> None:
+    tape.incident("i1", "acme/hq", "erp-transaction: no reply", first_bad=tape.now - 3.0, last_good=tape.now - 4.0)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True, sight=SEEN))
+    lines = plain(screen_lines(replace(now, cannot=()), 60, 7)).splitlines()
+    assert lines[0].startswith("acme/erp  UNKNOWN, down when last seen")
+    told = "2 more services, more of acme/erp: bascule status CLIENT, bascule status CLIENT/SERVICE"
+    assert told in " ".join(" ".join(lines).split())
+    assert lines[-1] == "controller noc, epoch 1"
+
+
+WIDE = "サーバーは応答しませんでした。接続が拒否されました。" * 8
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "ascii"])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 11), (40, 14)])
+def test_a_screen_is_full_of_cells_as_it_shows_them(tape: Tape, width: int, height: int, encoding: str) -> None:
+    """A letter of Japanese takes two cells; a sign that the screen does not have is written out, and takes six."""
+    tape.incident("i1", "acme/hq", WIDE, first_bad=tape.now - 3.0, last_good=tape.now - 4.0)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True, sight=SEEN))
+    lines = plain(screen_lines(replace(now, cannot=()), width, height, encoding)).splitlines()
+    assert len(lines) <= height
+    assert max(cell_len(x.encode(encoding).decode(encoding)) for x in lines) <= width
+    assert lines[0].startswith("acme/erp  UNKNOWN, down when last seen;")
+    assert lines[-1] == "controller noc, epoch 1"
 
 
 @pytest.mark.parametrize("width", range(50, 100))

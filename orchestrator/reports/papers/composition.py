@@ -9,6 +9,7 @@ records say (`drill.py`) stands beside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -285,7 +286,8 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
     at_most = any(a.down_at_most for a in parts)
     once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
-    amount = round(sum(x.amount for x in each), 2)
+    cents = sum(x.amount for x in each) * 100
+    amount = (math.ceil(round(cents, 4)) if at_most else round(cents)) / 100
     return (
         Price(down_s, service.downtime_cost, service.currency, amount, at_most, once),
         Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),

@@ -8,8 +8,9 @@ stays as it is, whole.
 from __future__ import annotations
 
 import gettext
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import as_file, files
 from time import gmtime, strftime
@@ -22,6 +23,7 @@ from orchestrator.reports.text import SIGN, bounded
 
 LANGUAGES = ("en", "fr")
 _SLOT = re.compile(r"\{(\w+)\}")
+_BOUND = re.compile(r"at most \{(\w+_s)\}")
 _SHAPES = {  # of slots; anything else is any text
     "run": r"r\d+",
     "move": r"\S+",
@@ -55,7 +57,7 @@ class Tongue:
             template = self._catalogue.ngettext(said.text, said.many, int(said.slots["n"]))
         else:
             template = self.text(said.text)
-        return self._filled(template, said.slots)
+        return self._filled(template, said.slots, set(_BOUND.findall(said.text)))
 
     def known(self, english: str) -> str:
         """A sentence that was composed elsewhere: translated as a whole, or left as it is."""
@@ -73,10 +75,14 @@ class Tongue:
         gap = _FIXED if self.language == "fr" else ""
         return f"{head}{gap}: {rest}"
 
-    def duration(self, seconds: float | None) -> str:
-        """`8.5 s`, `1 min 05 s`, `2 h 10 min`: tenths up to ten minutes, where seconds are compared."""
+    def duration(self, seconds: float | None, /, *, up: bool = False) -> str:
+        """`8.5 s`, `1 min 05 s`, `2 h 10 min`: tenths up to ten minutes, where seconds are compared.
+
+        `up`: rounded up, for it took no longer than that.
+        """
         if seconds is None:
             return "–"
+        seconds = _rounded_up(seconds) if up else seconds
         value = round(round(abs(seconds), 6), 1)
         sign = "-" if seconds < 0 < value else ""
         if value < 60:
@@ -102,7 +108,7 @@ class Tongue:
 
     def bounded(self, seconds: float | None, at_most: bool) -> str:
         """A duration, as a bound where it is one: `≤ 8.5 s`."""
-        return bounded(self.duration(seconds), at_most and seconds is not None, SIGN + _FIXED)
+        return "–" if seconds is None else bounded(seconds, at_most, SIGN + _FIXED, self.duration)
 
     def number(self, value: float, width: int = 1) -> str:
         """With at most one decimal, and at least so many digits before it."""
@@ -140,14 +146,14 @@ class Tongue:
         """The day alone, in UTC."""
         return strftime("%Y-%m-%d", gmtime(wall))
 
-    def _filled(self, template: str, slots: Mapping[str, str | float]) -> str:
-        return _SLOT.sub(lambda m: self._slot(m.group(1), slots[m.group(1)]), template)
+    def _filled(self, template: str, slots: Mapping[str, str | float], bounds: Collection[str] = ()) -> str:
+        return _SLOT.sub(lambda m: self._slot(m.group(1), slots[m.group(1)], up=m.group(1) in bounds), template)
 
-    def _slot(self, name: str, value: str | float) -> str:
+    def _slot(self, name: str, value: str | float, *, up: bool) -> str:
         if isinstance(value, str):
             return visible(self._named(value))
         if name.endswith("_s"):
-            return self.duration(value)
+            return self.duration(value, up=up)
         if name.endswith("_wall"):
             return self.time(value)
         return self.number(value)
@@ -163,6 +169,12 @@ class Tongue:
     def _named(self, value: str) -> str:
         """A name, or the word that stands in its place."""
         return self.text(value) if value in (PROVIDER, OF_THE_PROVIDER) else value
+
+
+def _rounded_up(seconds: float) -> float:
+    """To what is shown of it: tenths up to ten minutes, seconds up to a day, then minutes."""
+    step = 0.1 if seconds < 600 else 1.0 if seconds < 86400 else 60.0
+    return math.ceil(round(seconds / step, 5)) * step
 
 
 @cache
