@@ -329,6 +329,8 @@ class _Page:
             "not known",
         )  # fmt: skip
         yield Cells((self._text("service"), *(self._number(name) for name in numbers)), rows)
+        if x.scenario:  # of what these figures are
+            yield Points(self._say(x.scenario))
         if x.missed:
             yield Title(level + 1, t.text("Scheduled drills that were missed"))
             missed = tuple(
@@ -342,8 +344,6 @@ class _Page:
             yield from self._findings(x.findings, "")
         else:
             yield Words(t.text("none that is on record"))
-        if x.scenario:
-            yield Points(self._say(x.scenario))
         for one in x.inside:
             yield from self.whole(one, level + 1)
 
