@@ -14,7 +14,7 @@ from orchestrator.core.outside import visible
 _SIGNS = str.maketrans({"<": "‹", ">": "›", "`": "'"})  # tags of HTML, mentions and links of Slack and Discord
 _CALL = re.compile(r"(?<![\w.+-])@(?=\w)")  # @channel; not the @ of an address or a check's id
 _SCHEME = re.compile(r"(?<=[A-Za-z0-9]):(?=//)")
-_WWW = re.compile(r"\b(www)\.", re.IGNORECASE)
+_WWW = re.compile(r"(?<!\w/)\b(www)\.", re.IGNORECASE)  # not of a service client/www.shop: a command names it
 
 
 def harmless(text: str) -> str:

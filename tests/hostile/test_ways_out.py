@@ -189,7 +189,7 @@ def notice(text: str) -> TellPeople:
 def test_mail_and_chat(text: str) -> None:
     said = harmless(text)
     assert not acts(said, "\n")
-    assert not re.search(r"[<>`]|\]\(|://|(?i:\bwww\.)|(?<![\w.+-])@\w", said), said
+    assert not re.search(r"[<>`]|\]\(|://|(?i:(?<!\w/)\bwww\.)|(?<![\w.+-])@\w", said), said
     message = message_of(notice(text), [Person("acme/ann", "acme", f"Ann {text}")])
     assert not acts(harmless(message.body), "\n")
     data = data_for(message, None)
@@ -197,8 +197,10 @@ def test_mail_and_chat(text: str) -> None:
 
 
 def test_addresses_and_checks_stay_what_they_are() -> None:
-    for plain_text in ("tell ann@acme.example: 5 s", "acme/login@web-1 is down"):
+    told = ("tell ann@acme.example: 5 s", "acme/login@web-1 is down", "bascule resume acme/www.shop")
+    for plain_text in told:
         assert harmless(plain_text) == plain_text
+    assert harmless("see www.evil.example, //www.evil.example") == "see www[.]evil.example, //www[.]evil.example"
     assert harmless("HTTP 503 from http://erp/") == "HTTP 503 from http[:]//erp/"
     for words in WORDS:
         assert harmless(words) == words.replace("<", "‹").replace(">", "›")
