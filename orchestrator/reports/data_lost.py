@@ -6,6 +6,7 @@ unknown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from orchestrator.core import records as r
@@ -84,9 +85,14 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
 
     Only what was measured counts as lost for sure. After a clean stop not even that: the copy may have caught up.
     """
-    source, out = f"the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
+    out = claims.fenced(run)
     until = out.at if out is not None else acted_at
     later_s = max(0.0, until - at)
+    made = (s for s in run.steps.values() if s.planned.hand_over and s.traits.takes_out and s.state is r.StepState.DONE)
+    counted_s = 0.0 if any(made) else age_s if later_s else None
+    bound = counted_s is not None
+    old = math.ceil(round(age_s * 10, 5)) / 10 if bound else age_s
+    source = f"the data found at step {step} was {old:.1f}s old"
     if out is not None and out.by:
         source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"
     elif out is not None and later_s:
@@ -94,8 +100,5 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     elif later_s:
         source += f", and {later_s:.1f}s later {run.started.move} had ended"
     stated = out is not None and bool(out.by)
-    made = (s for s in run.steps.values() if s.planned.hand_over and s.traits.takes_out and s.state is r.StepState.DONE)
-    counted_s = 0.0 if any(made) else age_s if later_s else None
-    bound = counted_s is not None
     source, known = f"at most: {source}" if bound else source, Known.ASSUMED if stated else Known.MEASURED
     return Figure(age_s + later_s, known, source, at_most=bound, counted_s=counted_s)

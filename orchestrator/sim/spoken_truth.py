@@ -20,6 +20,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence, heard, how_heard
 from orchestrator.sim import spoken_drills
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
+from orchestrator.sim.text_judge import bounded
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
 
@@ -148,9 +149,9 @@ class SpokenTruth:
             return "no incident is open"
         if few := self._seen_by_few(slots["service"], model):
             return few
-        most = "at most " if outage.doubted_s(x.at) else ""
-        if slots["outage"] != most + show_duration(x.at - outage.first_bad_at):
-            return f"it is down for {most}{show_duration(x.at - outage.first_bad_at)}"
+        down = bounded(x.at - outage.first_bad_at, outage.doubted_s(x.at))
+        if slots["outage"] != down:
+            return f"it is down for {down}"
         place = self._facts.places.get(slots["service"]) or "its place"
         if self._facts.taken_out(slots["service"]):
             place = " or ".join(sorted(self._facts.may_act[slots["service"]])) or place
@@ -187,9 +188,8 @@ class SpokenTruth:
         told = (slots["outages"], slots["incident"])
         if told != (str(outage.number), outage.incident):
             return f"it is outage {outage.number} of {outage.incident}"
-        seconds = show_duration(outage.earlier_s + outage.seconds(at))
         perhaps_s = outage.earlier_perhaps_s + (outage.ended.perhaps_s if outage.ended else outage.doubted_s(at))
-        seconds = f"at most {seconds}" if perhaps_s and "together" in slots else seconds
+        seconds = bounded(outage.earlier_s + outage.seconds(at), perhaps_s if "together" in slots else 0.0)
         return "" if slots.get("together", slots.get("down")) == seconds else f"together it is {seconds}"
 
     def _back(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
@@ -198,7 +198,7 @@ class SpokenTruth:
             return "no incident of it has ended"
         seconds, together_s = outage.seconds(x.at), outage.earlier_s + outage.seconds(x.at)
         perhaps_s = outage.ended.perhaps_s
-        if slots["outage"] != ("at most " if perhaps_s else "") + show_duration(seconds):
+        if slots["outage"] != bounded(seconds, perhaps_s):
             return f"it was down for {show_duration(seconds)}, and may have worked for {perhaps_s} s of them"
         service = model.services.get(slots["service"])
         if service is not None:
@@ -249,9 +249,9 @@ class SpokenTruth:
         if outage is None:
             return "no incident is open"
         down_s = outage.earlier_s + outage.seconds(x.at)
-        slots = {**slots, "down": slots["down"].removeprefix("at most ")}
-        if slots["down"] != show_duration(down_s):
+        if slots["down"] not in (show_duration(down_s), bounded(down_s, 1.0)):
             return f"it is down for {show_duration(down_s)}"
+        slots = {**slots, "down": show_duration(down_s)}
         service = model.services.get(slots["service"])
         least_s = down_s - outage.earlier_perhaps_s - outage.doubted_s(x.at)
         sure_s = down_s if slots["near"].startswith("perhaps ") else least_s

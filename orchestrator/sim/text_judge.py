@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 from orchestrator.core.codec import encode
+from orchestrator.core.durations import show_bound, show_duration
 from orchestrator.core.outside import EVIDENCE_MAX, texts_in, visible
 from orchestrator.core.records import Record
 from orchestrator.sim.violation import BESIDE, Report
@@ -27,3 +28,8 @@ class Texts:
         for text in texts_in(encode(record)):
             if len(text) > TEXT_MAX or visible(text) != text:
                 self._report(BESIDE, RULE, f"{type(record).__name__}: {visible(text[:200])}")
+
+
+def bounded(seconds: float, perhaps_s: float) -> str:
+    """A time without service as a sentence has to have it: a bound where it may have worked in a part of it."""
+    return f"at most {show_bound(seconds)}" if perhaps_s else show_duration(seconds)

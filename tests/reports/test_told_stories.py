@@ -211,7 +211,7 @@ def test_what_a_step_of_a_drill_took_while_nobody_watched_is_a_bound() -> None:
     one = drill_told(world.decided(), stories_of(world).clock, world.decided().drills["d1"])
     assert [s.name for s in one.steps if s.at_most] == ["execute"]
     (shown,) = [x for x in plain(one_lines(one, 200)).splitlines() if "execute" in x and "at most" in x]
-    assert shown.split() == ["execute", "live", "at", "most", "16:40"]
+    assert shown.split() == ["execute", "live", "at", "most", "16:41"]
 
 
 def test_a_drill_of_years_ago_is_told_though_the_state_keeps_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import show_bound, show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import UNSEEN, Reason
@@ -186,7 +186,7 @@ def doubt(tx: Transaction, incident: Incident, at_work: Run) -> None:
 
 def at_most(seconds: float, perhaps_s: float) -> str:
     """A time without service, and that it is a bound where it may have worked for a part of it."""
-    return ("at most " if perhaps_s else "") + show_duration(seconds)
+    return f"at most {show_bound(seconds)}" if perhaps_s else show_duration(seconds)
 
 
 def _kept(down_s: float, perhaps_s: float, rto_s: float, early: bool) -> str:
