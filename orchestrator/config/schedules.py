@@ -43,6 +43,9 @@ class Judge(Protocol):
     def holidays_if_not(self, where: str) -> Sequence[str]:
         """Every holiday calendar, where this is none."""
 
+    def holidays_end(self, where: str) -> int | None:
+        """The last year of which they are known, where there is one."""
+
     def wrong_cron(self, text: str) -> str:
         """What is wrong with a cron expression."""
 
@@ -135,6 +138,9 @@ class _Schedules:
             at, what = self.document.at(*path, "holidays"), f"there is no holiday calendar {holidays!r}"
             self.faults.add(at, what, "a country, like FR, or a part of one, like FR-57", nearest(holidays, known))
             holidays = ""
+        if holidays and self.judge and (end := self.judge.holidays_end(holidays)):
+            what = f"the public holidays of {holidays} are known up to {end}: from {end + 1} on no day is kept as one"
+            self.faults.warn(self.document.at(*path, "holidays"), what, "its days under blackout")
         zone = self._zone(shape.time_zone, (*path, "time_zone")) or self.zone
         found = Calendar(zone, tuple(shape.windows or ()), tuple(shape.blackout or ()), holidays)
         if self.judge is not None and (found.windows or found.blackout) and self.judge.never_opens((found,)):

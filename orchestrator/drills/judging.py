@@ -18,6 +18,7 @@ from orchestrator.drills.occurrences import wrong_cron as wrong_cron
 from orchestrator.drills.times import zone
 
 FROM = datetime(2024, 1, 1, tzinfo=UTC)
+FAR = 2099  # a year
 LOOKED_AT = 24  # times of a schedule, for the shortest time between two
 SOON, YEAR = timedelta(days=15), timedelta(days=370)
 
@@ -44,6 +45,15 @@ def holidays_if_not(where: str) -> Sequence[str]:
     except NotImplementedError:
         return [country, *(f"{country}-{x}" for x in known[country])]
     return ()
+
+
+def holidays_end(where: str) -> int | None:
+    """The last year of which its public holidays are known; None: as far as anybody plans."""
+    from holidays import country_holidays
+
+    country, _, part = where.partition("-")
+    end = country_holidays(country, subdiv=part or None).end_year
+    return end if end < FAR else None
 
 
 def never_opens(calendars: Sequence[Calendar]) -> bool:

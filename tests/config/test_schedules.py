@@ -121,3 +121,13 @@ def test_two_clients_may_call_their_drills_the_same(workspace: Path, tmp_path: P
     assert found["globex/isp"].of[0].service == "globex/erp"
     assert found["acme/isp"].of[0].service == "acme/erp"
     assert len(found) == 6
+
+
+def test_a_calendar_of_holidays_that_ends_is_told(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a few countries they are known for some years: later no day is one."""
+    assert judging.holidays_end("FR") is None
+    assert judging.holidays_end("FR-57") is None
+    monkeypatch.setattr(judging, "holidays_end", lambda where: {"FR": 2026}[where])
+    told = [str(x) for x in load(workspace, probe_kinds=PROBE_KINDS, judge=judging).warnings]
+    what = "the public holidays of FR are known up to 2026: from 2027 on no day is kept as one"
+    assert [x for x in told if what in x and x.startswith("inventories/acme/schedules.yml:2:")], told
