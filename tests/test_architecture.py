@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -450,6 +451,21 @@ def test_only_the_faces_write_to_a_terminal(path: Path) -> None:
             f"{name_of(path)}:{getattr(node, 'lineno', 0)} writes to a terminal: give it to cli/ or reports/text.py,"
             " where what strangers wrote is made harmless"
         )
+
+
+_TYPED = re.compile(r"bascule (?:[a-z]+ )+$")
+_BARE = re.compile(r"(?:.*\.)?(?:client|subject|service|asked|check)|(?:service|s|check)\.id")
+
+
+@of_each(MODULES)
+def test_a_command_that_is_shown_names_a_client_as_a_shell_reads_it(path: Path) -> None:
+    """A client's folder may have a space in its name, or an `&`."""
+    for node in nodes(path):
+        for before, value in pairwise(node.values) if isinstance(node, ast.JoinedStr) else ():
+            if not isinstance(before, ast.Constant) or not isinstance(value, ast.FormattedValue):
+                continue
+            bare = _TYPED.search(str(before.value)) and _BARE.fullmatch(ast.unparse(value.value))
+            assert not bare, f"{name_of(path)}:{node.lineno}: {ast.unparse(value.value)}: quote it (shlex.quote)"
 
 
 PROBES = sorted((PACKAGE / "probes").glob("*.py"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from shlex import quote
 
 from orchestrator.cli.refused import Refused, Remedy
 from orchestrator.core.reasons import Reason
@@ -51,7 +52,7 @@ def _go_home(x: Refused) -> list[Remedy]:
         return []
     if not candidates(x.decided, x.model, service):
         return [Remedy("nothing declared leads back: declare it in services.yml, then", "bascule validate")]
-    return [Remedy("bring it home first", f"bascule failback {service.id}")]
+    return [Remedy("bring it home first", f"bascule failback {quote(service.id)}")]
 
 
 def _rehearse(x: Refused) -> list[Remedy]:
@@ -82,7 +83,7 @@ DRILL_ROWS: dict[Reason, Rows] = {
     Reason.NO_QUORUM: _look("repair what the evidence names; see its checks"),
     Reason.DEPENDENCY_RECOVERING: _look("wait for it; see what is tried"),
     Reason.FLAPPING: lambda x: [
-        Remedy("allow automatic action again, once it is safe", f"bascule resume {x.word.subject}")
+        Remedy("allow automatic action again, once it is safe", f"bascule resume {quote(x.word.subject)}")
     ],
     Reason.MASS_FAILURE: _look("see what failed together"),
     Reason.NO_WAY_BACK: lambda _x: list(_DECLARE),
@@ -92,5 +93,5 @@ DRILL_ROWS: dict[Reason, Rows] = {
         Remedy("say how long it stays, and by when it is back", x.again("--stay", "10m", lengths=False))
     ],
     Reason.NO_SUCH_DRILL: lambda _x: [Remedy("see which drills there are", "bascule drill list")],
-    Reason.ALREADY_ENDED: lambda x: [Remedy("see how it ended", f"bascule drill show {x.word.subject}")],
+    Reason.ALREADY_ENDED: lambda x: [Remedy("see how it ended", f"bascule drill show {quote(x.word.subject)}")],
 }

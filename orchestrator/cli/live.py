@@ -53,6 +53,7 @@ class Follower:
         self._journal: Reader[State] | None = None
         self._workspace = workspace
         self._quiet = quiet
+        self._encoding = sys.stdout.encoding  # the screen puts a stream without one in its place
         self._screen: Screen | None = None
         self._tasks: dict[tuple[str, str], TaskTime] = {}  # by run and step
         self._drawn_at = 0.0
@@ -182,7 +183,7 @@ class Follower:
         lines = run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())
         if drill is not None and drill.ended is None and run.ended is not None:
             lines.append(line(f"  {drill.id}: {stage(self.journal.state.decided, drill)}"))
-        self._screen.update(rich_text(in_rows(lines, columns(), self._screen.console.file.encoding)), refresh=True)
+        self._screen.update(rich_text(in_rows(lines, columns(), self._encoding)), refresh=True)
 
     def pause(self) -> None:
         """Leave the terminal to others."""

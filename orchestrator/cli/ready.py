@@ -6,6 +6,7 @@ The one rule it keeps: exit code 0 means that a running daemon says so. If no da
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -68,5 +69,5 @@ def _besides(service: ServiceNow) -> Iterator[str]:
     """What is no lack, and keeps things from being done all the same: an incident, a hold, a window, a brake."""
     if service.incident is not None:
         judged = f" ({service.decision}: {service.reason})" if service.decision else ""
-        yield f"{service.incident} is open{judged}: bascule status {service.id}"
+        yield f"{service.incident} is open{judged}: bascule status {shlex.quote(service.id)}"
     yield from service.braked

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from shlex import quote
 
 from orchestrator.cli.drill_remedies import DRILL_ROWS
 from orchestrator.cli.finding_remedies import FINDING_ROWS
@@ -41,9 +42,9 @@ def _as_its_reason_says(x: Refused) -> list[Remedy]:
     if service is None or x.reason.part not in (Part.GUARD, Part.TIER, Part.DRILL):
         return []
     if x.word.kind is WordKind.DRILL:
-        return [Remedy("wait until nothing stands against it; see how it is", f"bascule status {service.id}")]
+        return [Remedy("wait until nothing stands against it; see how it is", f"bascule status {quote(service.id)}")]
     against = _override(x)
-    look = Remedy("repair what the evidence names; see what it lacks", f"bascule status {service.id}")
+    look = Remedy("repair what the evidence names; see what it lacks", f"bascule status {quote(service.id)}")
     return [look, *against] if against else []
 
 
@@ -67,7 +68,7 @@ def _data(x: Refused) -> list[Remedy]:
     move = x.move
     asked = move.data_age if move else None
     if asked:
-        return [Remedy("see what the age of the data is", f"bascule check {asked}"), *_override(x)]
+        return [Remedy("see what the age of the data is", f"bascule check {quote(asked)}"), *_override(x)]
     declare = "declare data_age for that move in services.yml, then"
     return [Remedy(declare, "bascule validate"), *_override(x)]
 
@@ -82,7 +83,12 @@ def _edited(x: Refused) -> list[Remedy]:
     if run is None:
         return [Remedy("put back what changed, or reload; then say it again", "bascule reload")]
     if run.ended is not None:
-        return [Remedy("it has ended for this reason; see what is asked now", f"bascule status {run.started.service}")]
+        return [
+            Remedy(
+                "it has ended for this reason; see what is asked now",
+                f"bascule status {quote(run.started.service)}",
+            )
+        ]
     found = [Remedy("put back what changed, or reload and be asked anew", "bascule reload")]
     if run.human is not None:
         return [*found, Remedy("or leave all as it is", f"bascule abort {run.id}")]
@@ -93,7 +99,7 @@ def _busy(x: Refused) -> list[Remedy]:
     run = x.holder
     if run is None:
         return [Remedy("that run has ended meanwhile", x.again())]
-    found = [Remedy("see what it does", f"bascule status {run.started.service}")]
+    found = [Remedy("see what it does", f"bascule status {quote(run.started.service)}")]
     return [*found, Remedy("or stop it", f"bascule abort {run.id}")]
 
 
@@ -122,7 +128,7 @@ def _elsewhere(x: Refused) -> list[Remedy]:
     service = x.service
     if service is None:
         return []
-    return [Remedy("see its moves, and where it is", f"bascule status {service.id}"), *_back(x, service)]
+    return [Remedy("see its moves, and where it is", f"bascule status {quote(service.id)}"), *_back(x, service)]
 
 
 def _back(x: Refused, service: Service) -> list[Remedy]:
@@ -163,20 +169,25 @@ def _no_tier(x: Refused) -> list[Remedy]:
     moves = dict.fromkeys([m.id for m in first] + [tier.move for tier in service.ladder])
     may = [m for m in moves if not any(cannot_start(tx, service, x.model.moves[m]))]
     try_ = [Remedy("try one of them by its name", x.by(may[0]).again())] if may else []
-    return [Remedy("see its moves, and what each lacks", f"bascule status {service.id}"), *try_, *_back(x, service)]
+    return [
+        Remedy("see its moves, and what each lacks", f"bascule status {quote(service.id)}"),
+        *try_,
+        *_back(x, service),
+    ]
 
 
 def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:
     def found(x: Refused) -> list[Remedy]:
-        service = x.service
-        return [Remedy(do, command.format(subject=x.word.subject, service=service.id if service else "").rstrip())]
+        service = quote(x.service.id) if x.service else ""
+        named = {"subject": quote(x.word.subject), "service": service}
+        return [Remedy(do, command.format(**named).rstrip())]
 
     return found
 
 
 def _another_plan(x: Refused) -> list[Remedy]:
     run = x.decided.runs.get(x.word.subject)
-    about = f"bascule status {run.started.service}" if run else "bascule status"
+    about = f"bascule status {quote(run.started.service)}" if run else "bascule status"
     return [Remedy("say it in the workspace that asked (--workspace); what this run would do", about)]
 
 
@@ -186,16 +197,16 @@ def _in_incident(x: Refused) -> list[Remedy]:
         return [Remedy("see the present state", "bascule status")]
     if x.decided.run_for(service.id) is not None:
         return _busy(x)  # nothing else is begun for it meanwhile
-    found = [Remedy("recover it first", f"bascule failover {service.id}")] if service.ladder else []
+    found = [Remedy("recover it first", f"bascule failover {quote(service.id)}")] if service.ladder else []
     back = _override(x) if failback.candidates(x.decided, x.model, service) else []
-    return [*found, *back] or [Remedy("see where it is, and what is tried", f"bascule status {service.id}")]
+    return [*found, *back] or [Remedy("see where it is, and what is tried", f"bascule status {quote(service.id)}")]
 
 
 def _not_waiting(x: Refused) -> list[Remedy]:
     run = x.decided.runs.get(x.word.subject)
     if run is None or run.ended is not None:
-        return [Remedy("see how it ended", f"bascule report {x.word.subject}")]
-    found = [Remedy("see what it does", f"bascule status {run.started.service}")]
+        return [Remedy("see how it ended", f"bascule report {quote(x.word.subject)}")]
+    found = [Remedy("see what it does", f"bascule status {quote(run.started.service)}")]
     if run.human is not None and x.word.kind is WordKind.REJECT:
         return [*found, Remedy("it needs a person: to end it", f"bascule abort {run.id}")]
     return [*found, Remedy("to stop it", f"bascule abort {run.id}")]

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -251,7 +252,7 @@ def _clients(stories: Stories) -> set[str]:
 
 
 def _when(client: str) -> CallWrong:
-    return CallWrong(f"{client} is a client: from when to when?", f"bascule report {client} --from DAY --to DAY")
+    return CallWrong(f"{client} is a client: from when to when?", f"bascule report {quote(client)} --from DAY --to DAY")
 
 
 def _day(text: str, option: str) -> datetime:

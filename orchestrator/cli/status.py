@@ -193,11 +193,12 @@ def _watch(journal: Reader[State], wanted: list[str], as_json: bool) -> int:
             time.sleep(0.5)
     from rich.live import Live as Screen
 
+    encoding = sys.stdout.encoding  # the screen puts a stream without one in its place
     with Screen(screen=True, auto_refresh=False) as screen:
         while True:
             journal.more()
             size = shutil.get_terminal_size((100, 24))  # it may have been resized since
             now = only_of(status_of(journal), wanted)
-            lines = screen_lines(now, size.columns, size.lines, screen.console.file.encoding)
+            lines = screen_lines(now, size.columns, size.lines, encoding)
             screen.update(rich_text(lines, last=False), refresh=True)
             time.sleep(0.5)

@@ -7,6 +7,7 @@ left out of a long list is counted, with the command that shows it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 
 from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import show_duration
@@ -33,7 +34,7 @@ def lack_lines(lacks: Sequence[LackNow], width: int, wall: float, shown: int | N
                 lines += _one(lack, width, wall)
             left = len(found) - len(found[:shown])
             if left:
-                ready = f"bascule ready {client}".rstrip()
+                ready = f"bascule ready {quote(client)}" if client else "bascule ready"
                 lines += _wrapped("  ", f"{found[0].kind}: {left} more: {ready}", width, "yellow")
     return lines
 

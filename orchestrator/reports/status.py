@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from shlex import quote
 
 from orchestrator.core import notices
 from orchestrator.core.awareness.sight import ServiceSeen
@@ -280,21 +281,21 @@ def _next(
     if run is not None:
         return ""  # it says itself what it needs
     if found.frozen is not None:
-        return f"bascule resume {service.id}"
+        return f"bascule resume {quote(service.id)}"
     if incident is not None:
         judged = incident.judged
         if judged is not None and judged.reason is Reason.MASS_FAILURE:
-            return f"bascule resume {service.id}"
+            return f"bascule resume {quote(service.id)}"
         if judged is not None and judged.decision is Decision.ASK and judged.reason in IN_THE_DARK:
-            return f"bascule ready {service.client}"
+            return f"bascule ready {quote(service.client)}"
         if any(x.reason is Reason.PLAN_CHANGED for x in incident.tiers.values()):
             return "bascule reload"  # before that nothing else can be said
         if judged is not None and judged.decision in (Decision.ASK, Decision.REFRAIN) and service.ladder:
-            return f"bascule failover {service.id} --dry-run"
+            return f"bascule failover {quote(service.id)} --dry-run"
         return f"bascule incidents {incident.id}"
     if not live.daemon or condition in (Verdict.UP, Verdict.DEGRADED):
         return ""
-    return f"bascule check {seen.check}" if seen is not None and seen.check else ""
+    return f"bascule check {quote(seen.check)}" if seen is not None and seen.check else ""
 
 
 def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iterable[MoveNow]:

@@ -6,6 +6,7 @@ The one rule it keeps: each sentence comes from one record or a few. Without a r
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model, Service
@@ -89,7 +90,7 @@ def left_behind(state: d.Decided, model: Model, now: float) -> Iterable[str]:
     for subject, what, verb, option in words:
         if subject not in known and "#" not in subject:  # a calendar's window ends with its calendar
             gone = f"{subject} is no service or client of the configuration any more"
-            yield f"{gone}: {what} stops nothing; to end it: bascule {verb} {subject}{option}"
+            yield f"{gone}: {what} stops nothing; to end it: bascule {verb} {quote(subject)}{option}"
 
 
 def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from shlex import quote
 
 from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import counted, show_bound, show_duration
@@ -103,7 +104,8 @@ def _ways(s: ServiceNow, width: int) -> Iterable[Line]:
         viable = viable or ("; its preconditions are not known to hold" if move.viable == "unknown" else "")
         yield from _wrapped(f"  {move.rung}: {_short(move.move)}{to}  ", f"{usual_}{viable}", width, "dim")
     for move in s.moves[:1]:
-        yield line("  try one: ", Part(f"bascule failover {s.id} --move {_short(move.move)} --dry-run", "bold"))
+        typed = f"bascule failover {quote(s.id)} --move {_short(move.move)} --dry-run"
+        yield line("  try one: ", Part(typed, "bold"))
 
 
 def run_lines(run: RunNow, width: int = 100) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -18,9 +19,10 @@ from orchestrator.reports.clock_times import when
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import screen_lines, status_lines
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import bar, plain
 from tests.core.test_quorum import VANTAGES, shop
-from tests.reports.sample import WALL, Tape, asked_act, first_act
+from tests.reports.sample import WALL, Tape, asked_act, first_act, small_model
 
 
 @pytest.fixture
@@ -244,6 +246,24 @@ def test_what_does_not_fit_a_screen_is_counted(tape: Tape, width: int, height: i
     assert lines[-1] == "controller noc, epoch 1"
     whole = len(plain(status_lines(now, width)).splitlines()) <= height
     assert any("more service" in x for x in lines) != whole
+
+
+def test_what_is_to_be_typed_names_a_client_as_a_shell_reads_it() -> None:
+    """Its folder is called as the client is, with a space and an ampersand."""
+    model, name = small_model(), "Müller & Söhne/erp"
+    ours = replace(model.services["acme/erp"], id=name, client="Müller & Söhne")
+    stories = Stories(lambda _digest: replace(model, services={name: ours}))
+    tape = Tape()
+    tape.write(
+        r.ControllerBegan(tape.now, "noc", 1, "boot-1", False, 0.0),
+        r.Configured(tape.now, "m1", {name: "acme/hq"}),
+        r.ServiceFrozen(tape.now, name, Reason.FLAPPING, "4 automatic moves within 1:00:00"),
+    )
+    stories.read(tape.entries)
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    told = plain(status_lines(now, 200, moves=True))
+    typed = [shlex.split(x) for x in re.findall(r"bascule (?:resume|failover) .*", told)]
+    assert sorted(x[:3] for x in typed) == [["bascule", "failover", name], ["bascule", "resume", name]]
 
 
 def test_the_worst_service_is_shown_as_far_as_there_is_room(tape: Tape) -> None:

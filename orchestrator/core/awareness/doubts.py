@@ -9,6 +9,7 @@ nor forgets one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 
 from orchestrator.core.awareness import readiness
 from orchestrator.core.awareness.readiness import Item, Lack
@@ -96,7 +97,8 @@ def _tell(tx: Transaction, client: str, lack: Lack, items: list[Item]) -> None:
         said.append(f"{subject}{for_s}: {item.evidence}; {item.means}")
     more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
     text = Sentence.CANNOT_SEE.say(client=client, lack=lack.value, what=f"{'; '.join(said)}{more}")
-    _due(tx, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, f"bascule ready {client}".rstrip())
+    say = f"bascule ready {quote(client)}" if client else "bascule ready"
+    _due(tx, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, say)
 
 
 def _tell_over(tx: Transaction, client: str, lack: Lack, ended: list[str], left: list[str]) -> None:

@@ -22,10 +22,10 @@ come from whoever reads the journal: `reports/status.py`.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import join, quote
 
 from orchestrator.core.durations import NAMED, counted, named, show_duration
 from orchestrator.core.events import Answer
@@ -203,7 +203,7 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
         since,
         evidence,
         "; ".join(means),
-        shlex.join(["bascule", "check", *theirs[:1]]),
+        join(["bascule", "check", *theirs[:1]]),
         services,
     )
 
@@ -224,8 +224,8 @@ def _silent_references(tx: Transaction, vantage: str, references: tuple[str, ...
         check = tx.model.checks[name]
         others = sum(c != name and not _is_down(tx, c) for c in references)
         means = f"whether vantage {vantage} is blind now depends on {counted(others, 'other reference')}"
-        since = row.first_bad_at
-        yield _item(tx, Lack.REFERENCE, check.client, name, since, tx.evidence(name), means, f"bascule check {name}")
+        since, say = row.first_bad_at, f"bascule check {quote(name)}"
+        yield _item(tx, Lack.REFERENCE, check.client, name, since, tx.evidence(name), means, say)
 
 
 def _is_down(tx: Transaction, check: str) -> bool:
@@ -252,7 +252,7 @@ def _quorums(tx: Transaction) -> Iterator[Item]:
         evidence = f"{len(vantages) - len(blind)} of {len(vantages)} vantages see anything, {need} are needed"
         evidence += f"; blind: {named(v for _, v in blind)}"
         means = f"nothing is done automatically for {service.id}"
-        say = f"bascule status {service.id}"
+        say = f"bascule status {quote(service.id)}"
         yield _item(tx, Lack.QUORUM, service.client, service.id, since, evidence, means, say, (service.id,))
 
 
@@ -262,7 +262,7 @@ def _quorums(tx: Transaction) -> Iterator[Item]:
 def _checks(tx: Transaction) -> Iterator[Item]:
     for check in tx.model.checks.values():
         row = tx.rows().get(check.id)
-        say = f"bascule check {check.id}"
+        say = f"bascule check {quote(check.id)}"
         began_at, began = tx.watched_since(check.id)
         late = row is not None and tx.now() > row.last_sent_at + check.stale_after_s
         if row is None or (late and row.last_sent_at < began_at):
@@ -347,9 +347,9 @@ def _tiers(tx: Transaction) -> Iterator[Item]:
             engaged = move.id in tx.decided.engaged and tx.model.lasts(move.id)
             if there or (move.leaves and state.place not in move.leaves) or engaged:
                 continue
-            subject, say = f"{service.id} tier {number}", f"bascule failover {service.id} --move {move.name} --dry-run"
+            subject, say = f"{service.id} tier {number}", f"bascule failover {quote(service.id)}"
             means = f"tier {number} {move.name} of {service.id} cannot run"
-            at = (tx, service, subject, means, say)
+            at = (tx, service, subject, means, f"{say} --move {move.name} --dry-run")
             viable = tx.says(move.viable_when)
             if move.viable_when is not None and viable is Verdict.DOWN:
                 down = blamed(move.viable_when, tx.verdict, Verdict.DOWN)

@@ -6,6 +6,8 @@ announced work is nobody's alarm.
 
 from __future__ import annotations
 
+from shlex import quote
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding.recovery import notice_of
@@ -25,5 +27,5 @@ def tell(tx: Transaction, service: Service, incident: Incident, finding: Finding
     if hold is None or not seen or policy.in_maintenance(tx, service) is not None:
         return
     text = Sentence.NOTHING_BY_ITSELF.say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
-    say = f"bascule resume {'--all' if hold.subject == EVERYTHING else hold.subject}"
+    say = f"bascule resume {'--all' if hold.subject == EVERYTHING else quote(hold.subject)}"
     tx.tell(notice_of(incident, of_hold(hold)), NoticeKind.HUMAN_NEEDED, service.id, text, say=say)

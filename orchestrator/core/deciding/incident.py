@@ -7,6 +7,7 @@ end, or of a named human who has been told.
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
@@ -321,7 +322,8 @@ def _no_tier_left(tx: Transaction, service: Service, incident: Incident, assessm
     _judge(tx, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told or ladder.NONE))
     text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told or ladder.NONE)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
-    say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
+    typed = quote(service.id)
+    say = f"bascule failover {typed} --dry-run" if service.ladder else f"bascule status {typed}"
     say = "bascule reload" if any(a.reason is Reason.PLAN_CHANGED for a in assessments) else say  # else it is refused
     tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
     tx.wake(tx.now() + RECONSIDER_S)
@@ -334,8 +336,9 @@ def _freeze(tx: Transaction, service: Service, incident: Incident, finding: Find
         tx.wake(tx.now() + RECONSIDER_S)
     text = _not_done(tx, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, of_ground(finding.reason, tx.state(service).resumed_at))
-    by_hand = f"bascule ready {service.client}" if finding.reason in IN_THE_DARK else f"bascule failover {service.id}"
-    say = f"bascule resume {service.id}" if finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE) else by_hand
+    typed, dark = quote(service.id), finding.reason in IN_THE_DARK
+    by_hand = f"bascule ready {quote(service.client)}" if dark else f"bascule failover {typed}"
+    say = f"bascule resume {typed}" if finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE) else by_hand
     tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
 

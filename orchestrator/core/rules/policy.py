@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
@@ -146,7 +147,7 @@ def frozen(tx: Transaction, service: Service) -> Finding | None:
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) >= limits.moves_per_service:
         window = show_duration(limits.moves_window_s)
-        evidence = f"{counted(len(recent), 'automatic move')} within {window}; `bascule resume {service.id}`"
+        evidence = f"{counted(len(recent), 'automatic move')} within {window}; `bascule resume {quote(service.id)}`"
         return Finding(Decision.ASK, Reason.FLAPPING, evidence)
     return None
 
