@@ -14,7 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.model import DowntimeCost
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.papers import typeset
-from orchestrator.reports.papers.blocks import Words
+from orchestrator.reports.papers.blocks import Cells, Column, Title, Words
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
 from orchestrator.reports.papers.markdown import plain
@@ -410,3 +410,11 @@ def test_what_a_draft_lacks_is_named_as_the_language_has_it() -> None:
     french, english = (Papers(quarter(), BY, x).markdown().splitlines()[2] for x in ("fr", "en"))
     assert french.replace("\N{NO-BREAK SPACE}", " ").endswith("i2 : constats, i3 : constats.")
     assert english.endswith("i2: findings, i3: findings.")
+
+
+def test_a_long_name_is_not_set_over_the_figure_beside_it() -> None:
+    """It goes on below: sixty such rows are more than the two pages that they were in one line each."""
+    columns = (Column("service"), *(Column("without the service", number=True) for _ in range(5)))
+    rows = tuple(("_".join(["platform"] * 6), *["1 min 06.2 s"] * 5) for _ in range(60))
+    made = typeset.pictures([Title(1, "Services"), Cells(columns, rows)], heading="x", by="b", language="en", wall=WALL)
+    assert len(made) > 2
