@@ -55,7 +55,8 @@ class PaysOff:
 
     def __str__(self) -> str:
         of = f"{money(self.monthly, self.currency)} a month; {self.other.partition('/')[2]} takes"
-        longer = f"{of} {show_duration(self.more_s)} longer, which costs {money(self.saves, self.currency)} an outage"
+        longer = f"{of} {show_duration(self.more_s)} longer by the forecasts of both"
+        longer += f", which costs {money(self.saves, self.currency)} an outage"
         at = f"it pays for itself from {_outages(self.outages)} a month on"
         if self.seen is None:
             return f"{longer}: {at}; less than a month is on record"

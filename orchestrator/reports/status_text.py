@@ -130,7 +130,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
         Part(s.id, "bold"),
         "  ",
         Part(_standing(s, down), STYLE[s.condition]),
-        f"{at}   RTO {_clock(s.rto_s)} ",
+        f"{at}   RTO {_goal(s.rto_s)} ",
         Part(bar(share), colour),
         " ",
         Part(budget, colour),
@@ -273,7 +273,7 @@ def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line
         Part(was, "magenta"),
         f"  {at}",
         Part(away + engaged, "yellow"),
-        f"   RTO {_clock(s.rto_s)}",
+        f"   RTO {_goal(s.rto_s)}",
         Part(mode, "dim"),
     )
     began = f"since {when(s.since_wall, wall)} ({show_duration(s.for_s or 0.0)}): " if s.since_wall is not None else ""
@@ -334,3 +334,8 @@ def _clock(seconds: float, /, *, up: bool = False) -> str:
     if whole >= 3600:
         return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
     return f"{whole // 60}:{whole % 60:02d}"
+
+
+def _goal(seconds: float) -> str:
+    """An objective, as a budget is shown; one of half a second is not nought."""
+    return _clock(seconds) if seconds >= 10 or seconds == int(seconds) else show_duration(seconds)

@@ -225,7 +225,9 @@ class ShownTruth:
         if not outages:
             return
         expected = self._seconds(story, now)
-        if abs(together - expected) > (WHOLE_S if expected >= 120 else LAGS_S):
+        near, half = (WHOLE_S, 0.5) if expected >= 120 else (LAGS_S, 0.05)
+        up = half if any("≤" in x for x in phases) else 0.0  # what is told as a bound is rounded up
+        if abs(together - up - expected) > near:
             yield f"the phases together are {together:.1f} s, its outages {expected:.1f} s"
         rta = next((m for x in lines[:12] if (m := FIGURE.fullmatch(x))), None)
         if rta is None:

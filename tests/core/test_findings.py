@@ -130,6 +130,8 @@ def test_a_person_says_that_nothing_is_to_be_improved_and_may_find_something_lat
     answer = world.say(N, "i1")
     assert (answer.accepted, answer.reason) == (False, Reason.FINDINGS_OPEN.value)
     assert "f1 of i1 is open" in answer.evidence
+    found(world)
+    assert "f1, f2 of i1 are open" in world.say(N, "i1").evidence
 
 
 def test_a_repeated_word_finds_nothing_twice() -> None:

@@ -69,7 +69,8 @@ def test_a_tier_pays_for_itself_by_what_the_next_cheaper_one_takes_longer() -> N
     assert (found.more_s, found.saves, found.monthly) == (3000.0, 9000.0, 360.0)
     assert found.outages == pytest.approx(0.04)
     assert str(found) == (
-        "360 EUR a month; tier-2 takes 50:00 longer, which costs 9,000 EUR an outage: it pays for itself from 0.04"
+        "360 EUR a month; tier-2 takes 50:00 longer by the forecasts of both, which costs 9,000 EUR an outage: "
+        "it pays for itself from 0.04"
         " outages a month on; there were 0.5 outages a month in 6.0 months"
     )
     for seen, told in ((0, "was none"), (6, "was 1 outage a month"), (750, "were 125 outages a month")):

@@ -266,6 +266,14 @@ def test_what_is_to_be_typed_names_a_client_as_a_shell_reads_it() -> None:
     assert sorted(x[:3] for x in typed) == [["bascule", "failover", name], ["bascule", "resume", name]]
 
 
+def test_an_rto_of_half_a_second_is_not_nought(tape: Tape) -> None:
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    quick = replace(now, services=tuple(replace(x, rto_s=0.5) for x in now.services))
+    assert "RTO 0.5s" in plain(status_lines(quick))
+    assert "RTO 0:00" not in plain(status_lines(quick))
+
+
 def test_the_worst_service_is_shown_as_far_as_there_is_room(tape: Tape) -> None:
     tape.incident("i1", "acme/hq", "erp-transaction: no reply", first_bad=tape.now - 3.0, last_good=tape.now - 4.0)
     stories = tape.read()

@@ -82,7 +82,8 @@ def nothing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         return _nothing_of_that_id(word)
     still = [x.id for x in tx.decided.findings.open() if x.opened.about == word.subject]
     if still:
-        return Refusal(Reason.FINDINGS_OPEN, f"{', '.join(still)} of {word.subject} is open")
+        are = "is" if len(still) == 1 else "are"
+        return Refusal(Reason.FINDINGS_OPEN, f"{', '.join(still)} of {word.subject} {are} open")
     tx.record(r.NothingFound(tx.now(), word.subject, service, word.who, word.why))
     return Consent(Reason.ASKED_BY_OPERATOR, f"nothing is to be improved after {word.subject}, says {word.who}")
 
