@@ -6,7 +6,7 @@ The one rule it keeps: it is three figures multiplied, each of which is said. Th
     age of proof     since the move was last proven, or rehearsed well, as a share of a year; a year where it never was,
                      or is void
     width            of the forecast: the share of runs that it does not bound (with one run 90 %, with seven 48 %, with
-                     29 at most 5 %), of the RTO
+                     29 at most 5 %), of the RTO, or of the forecast where that is longer
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.durations import counted, numeral, show_duration
+from orchestrator.core.durations import counted, numeral, show_bound, show_duration
 from orchestrator.core.forecast import forecast
 from orchestrator.core.model import Service
 from orchestrator.core.schedules import Candidate
@@ -28,7 +28,7 @@ class Exposure:
     """What is not known of one move of one service. `proven_s`: since when it is proven, in seconds; None: it is not.
 
     A rehearsal that was live counts as well. `width_s`: see the head. `runs`: on which the forecast rests; `live`: they
-    were no drills.
+    were no drills. `bound_s`: the forecast, where it is longer than the RTO. `priced`: its author says what it costs.
     """
 
     cost_per_min: float
@@ -37,6 +37,8 @@ class Exposure:
     width_s: float
     runs: int = 0
     live: bool = False
+    bound_s: float | None = None
+    priced: bool = True
 
     @property
     def share(self) -> float:
@@ -49,13 +51,24 @@ class Exposure:
         return self.cost_per_min * self.width_s / 60 * self.share
 
     def __str__(self) -> str:
-        """The three figures, and what they come to."""
-        known = f"proven or rehearsed {show_duration(self.proven_s or 0.0)} ago"
-        proven = "neither proven nor rehearsed" if self.proven_s is None else known
+        """The three figures, and what they come to; without a cost they come to nothing."""
+        proven = (
+            "neither proven nor rehearsed" if self.proven_s is None else f"proven or rehearsed {_ago(self.proven_s)}"
+        )
         runs = counted(self.runs, "live run" if self.live else "drill") if self.runs else "no run"
-        width = f"{show_duration(self.width_s)} of its RTO not bounded by a forecast ({runs})"
-        money = f"{numeral(self.cost_per_min)} {self.currency}/min"
-        return f"{money}, {proven}, {width}: {self.worth:.0f} {self.currency} unproven"
+        of = "its RTO"
+        if self.bound_s is not None:
+            of = f"the {show_bound(self.bound_s)} of its forecast, which is longer than its RTO,"
+        width = f"{show_duration(self.width_s)} of {of} not bounded by a forecast ({runs})"
+        if not self.priced:
+            return f"no cost is declared, {proven}, {width}"
+        worth = f"{self.worth:.0f}" if self.worth >= 10 or not self.worth else numeral(float(f"{self.worth:.2g}"))
+        return f"{numeral(self.cost_per_min)} {self.currency}/min, {proven}, {width}: {worth} {self.currency} unproven"
+
+
+def _ago(seconds: float) -> str:
+    days = int(seconds / 86400.0)
+    return f"{counted(days, 'day')} ago" if days > 1 else f"{show_duration(max(0.0, seconds))} ago"
 
 
 Exposures = Mapping[str, Exposure]  # of a service and a move, with a space between: see `key`
@@ -73,7 +86,11 @@ def exposure(
     basis = live or drilled
     known = forecast(basis)
     width_s = service.rto_s if known is None else (1.0 - known.confidence) * max(service.rto_s, known.bound_s)
-    return Exposure(service.downtime_cost, service.currency, proven_s, width_s, len(basis), bool(live))
+    longer = known.bound_s if known is not None and known.bound_s > service.rto_s else None
+    priced = bool(service.downtime_cost) or service.cost is not None
+    return Exposure(
+        service.downtime_cost, service.currency, proven_s, width_s, len(basis), bool(live), longer, priced
+    )  # fmt: skip
 
 
 def ranked(
