@@ -126,6 +126,12 @@ class Followed(Protocol):
     def role(self, path: Path, node: yaml.Node | None, found: set[Path]) -> None:
         """Cover a role of this playbook."""
 
+    def play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
+        """Cover what one play of this playbook is made of."""
+
+    def beside(self, path: Path, found: set[Path]) -> None:
+        """Cover what Ansible loads beside a playbook."""
+
 
 class Closure:
     """All that the files of one playbook name, and what that names.
@@ -195,6 +201,10 @@ class Closure:
         root = self._reader.tree(path) if path.suffix in YAML else None
         words = words_of(path)
         if root is not None:
+            if _is_playbook(root):  # a task may start it
+                for play in root.value:
+                    self._reader.play(path, play, found)
+                self._reader.beside(path, found)
             base = next((top for top in bases if (top / "tasks").is_dir()), path.parent)
             if self._reader.walk(path, root, base, found):
                 for top in looked_up:
@@ -290,6 +300,11 @@ def _tasks(root: yaml.Node) -> Iterator[yaml.MappingNode]:
                 seen.add(id(task))
                 yield task
                 todo += [inner for key, inner in task.value if text(key) in _TASKS]
+
+
+def _is_playbook(root: yaml.Node) -> bool:
+    plays = root.value if isinstance(root, yaml.SequenceNode) else ()
+    return any(get(play, "hosts", "import_playbook", "ansible.builtin.import_playbook") is not None for play in plays)
 
 
 def _is_code(path: Path) -> bool:

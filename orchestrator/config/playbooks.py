@@ -146,7 +146,7 @@ class Reader:
 
     def _becomes_root(self, path: Path, play: yaml.MappingNode) -> bool:
         parts: set[Path] = set()
-        Reader(self.workspace, Faults(), self.trees)._play(path, play, parts)
+        Reader(self.workspace, Faults(), self.trees).play(path, play, parts)
         user = text(get(play, "become_user")) or "root"
         found = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in mappings(root))
         return any(
@@ -235,7 +235,7 @@ class Reader:
         before = len(self.faults.found)
         root = self.tree(path)
         if root is None and path in self.encrypted:
-            self._beside(path, found)  # what it is made of is known to Ansible alone
+            self.beside(path, found)  # what it is made of is known to Ansible alone
             return
         if root is None:
             if len(self.faults.found) == before:
@@ -251,17 +251,17 @@ class Reader:
                 self.faults.add(
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
-            self._play(path, play, found)
-        self._beside(path, found)
+            self.play(path, play, found)
+        self.beside(path, found)
 
     @staticmethod
-    def _beside(path: Path, found: set[Path]) -> None:
+    def beside(path: Path, found: set[Path]) -> None:
         """Plug-ins, variables and the like beside a playbook."""
         for beside in sorted(path.parent.iterdir()):
             if beside.name in _BESIDE or beside.name.endswith("_plugins"):
                 found.update(trees.files(beside))
 
-    def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
+    def play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
         """What one play of this playbook is made of."""
         before, self._asking = self._asking, [path.parent]
         roles = get(play, "roles")

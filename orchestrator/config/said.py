@@ -17,13 +17,14 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults
 from orchestrator.config.strict_yaml import compose
-from orchestrator.config.yaml_nodes import mappings, text, texts
+from orchestrator.config.yaml_nodes import get, mappings, text, texts
 
 YAML = (".yml", ".yaml")
 NODES_MAX = 200_000  # aliases of aliases multiply
 READ_MAX = 1 << 22  # bytes: what is larger is data
 # Keys by which Ansible loads a file as YAML. What stands beside one in a task (a loop over names) says what it loads.
 INCLUDES = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "include_role", "import_role")
+_LOADS_ROLES = ("roles", "include_role", "import_role", "dependencies")
 _OF_ANSIBLE = ("ansible.builtin.", "ansible.legacy.", "")
 _FILE = re.compile(r"([\w.-]*)\.ya?ml(?![\w.-]*\w)")
 _FOLDERS = ("tasks", "handlers", "meta", "vars", "defaults", "group_vars", "host_vars", "roles", "playbooks")
@@ -42,7 +43,7 @@ _ADDS = ("add_host", "group_by")
 class Said:
     """One file. `meaning`: a digest of what it says, or of its bytes; `names`: files of YAML that it names otherwise
     than to have Ansible load them (`None`: it may name any); `loads`: those that it has Ansible load; `words`: whatever
-    in it may be a name; `roles`: roles that a text names, beside those that tasks load by their keys. `others`: whether
+    in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether
     it asks for variables of other hosts; `hands_to`: hosts that it hands tasks to.
     """
 
@@ -137,8 +138,19 @@ def _of_yaml(root: yaml.Node | None, meaning: str) -> Said:
     others = others or any(_OTHERS.search(value) for value in texts(root))
     names = None if any_named else _named(_texts_beside(root, passed))
     words = frozenset(word for value in texts(root) for word in words_in(value))
-    roles = frozenset(role for value in texts(root) for role in _ROLE.findall(value))
+    roles = frozenset(role for value in texts(root) for role in _ROLE.findall(value)).union(_roles_in(root))
     return Said(meaning, True, names, frozenset(loads), words, roles, others, tuple(hands_to))
+
+
+def _roles_in(root: yaml.Node) -> Iterator[str]:
+    """The roles that plays, tasks and other roles load: by `roles`, `include_role`, `import_role`, `dependencies`."""
+    for mapping in mappings(root):
+        for key, value in mapping.value:
+            if _plain(text(key)) not in _LOADS_ROLES:
+                continue
+            for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                role = text(item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"))
+                yield Path(role).name
 
 
 def words_in(value: str) -> set[str]:

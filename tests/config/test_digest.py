@@ -556,6 +556,37 @@ def test_a_script_outside_that_an_interpreter_is_given_is_covered(place: Path, t
     assert before != digest(place)
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        'ansible.builtin.command: ansible-playbook "{{ playbook_dir }}/other/inner.yml"',
+        "ansible.builtin.command: {cmd: ansible-playbook other/inner.yml, chdir: playbooks}",
+        "ansible.builtin.command: ansible-playbook playbooks/other/inner.yml",
+        "ansible.builtin.shell: cd playbooks/other && ansible-playbook inner.yml",
+    ],
+)
+@pytest.mark.parametrize(
+    "part",
+    [
+        "roles/web/tasks/main.yml",
+        "roles/deep/tasks/main.yml",
+        "group_vars/all.yml",
+        "library/own.py",
+        "filter_plugins/f.py",
+    ],
+)
+def test_what_is_loaded_beside_a_playbook_that_a_task_starts_is_covered(place: Path, task: str, part: str) -> None:
+    """A role of its own is loaded, and not the one of the same name beside the playbook that starts it."""
+    write(place / "playbooks/p.yml", f"- hosts: web\n  roles: [web]\n  tasks:\n    - {task}\n")
+    write(place / "playbooks/roles/web/tasks/main.yml", "- debug: {msg: outer}\n")
+    write(place / "playbooks/other/inner.yml", "- hosts: web\n  roles: [web]\n")
+    write(place / "playbooks/other/roles/web/meta/main.yml", "dependencies: [deep]\n")
+    write(place / "playbooks/other" / part, "")
+    before = digest(place)
+    write(place / "playbooks/other" / part, "[]\n")
+    assert digest(place) != before
+
+
 @pytest.mark.parametrize("inventory", ["hosts.yml", "../../estate/hosts.yml", "base/hosts.yml", "base"])
 @pytest.mark.parametrize("key", ["vars: {tool: tools/a.sh}", "limit: '@tools/a.sh'"])
 def test_what_a_move_gives_its_playbook_is_covered_wherever_its_inventory_lies(

@@ -328,6 +328,26 @@ def test_a_variable_voids_what_plays_where_it_is_read_and_nothing_of_the_other_c
     assert found == {(f"east/{service}", f"east/{move}") for service, move in expected}
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "- hosts: web\n  roles: [power]\n",
+        "- hosts: web\n  roles: [{role: power}]\n",
+        "- hosts: web\n  tasks:\n    - ansible.builtin.include_role: {name: power}\n",
+        "- ansible.builtin.import_playbook: off.yml\n",
+    ],
+)
+def test_the_roles_of_a_playbook_that_a_task_starts_count(twins: Path, inner: str) -> None:
+    """It is no part that Ansible loads with the plays, and what it loads in turn decides what is done all the same."""
+    write(twins / "playbooks/inner.yml", inner)
+    book = (twins / "playbooks/two.yml").read_text(encoding="utf-8")
+    task = 'ansible.builtin.command: ansible-playbook "{{ playbook_dir }}/inner.yml"'
+    write(twins / "playbooks/two.yml", f"{book}    - {task}\n")
+    before = model_of(twins)
+    write(twins / "playbooks/roles/power/tasks/main.yml", "- debug: {msg: else}\n")
+    assert void(before, model_of(twins)) == of_both(ONE, TWO, TWO_T)  # of the first by the fence of hq
+
+
 def test_what_is_void_is_told_by_its_name(twins: Path) -> None:
     before = model_of(twins)
     write(twins / "playbooks/roles/web/tasks/main.yml", "- debug: {msg: else}\n")
