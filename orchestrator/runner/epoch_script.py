@@ -35,6 +35,7 @@ BLOCKED = "bascule-blocked"
 KEPT = "bascule-epoch-kept"
 UNGUARDED = "bascule-unguarded"
 REFUSES = 79
+LOCK_S = 10.0  # what it waits for a lock that is held, before it refuses
 
 # Arguments: directory, file name, epoch, the controller's mark (or nothing). Without root the number is kept in the
 # home directory (a guard for this login only). `ls -ldn` tells kind, mode and owner on every system. No waiting in

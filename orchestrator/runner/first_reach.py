@@ -128,7 +128,8 @@ def _ask(here: Path, real: str, options: list[str]) -> Answer | None:
             print("\n".join(heard), file=sys.stderr)
             return None
     epoch = int((here.parent / "epoch").read_text())
-    return answer_of(code, printed, "\n".join(heard), epoch=epoch)
+    answer = answer_of(code, printed, "\n".join(heard), epoch=epoch)
+    return None if answer.verdict is Verdict.SILENT else answer
 
 
 def _bounded(asked: list[str], said: IO[bytes]) -> tuple[int | str, str]:

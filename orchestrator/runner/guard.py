@@ -178,7 +178,8 @@ def _play(aim: Aim, asked: str, named: str, epoch: int, variables: dict[str, Any
         {
             "name": "go on to the author's plays",  # asked here; a task that is skipped would cost a process
             "ansible.builtin.meta": "end_host",
-            "when": f"not ({asked}.unreachable | default(false))",
+            # Below 0: ssh was ended by a signal before it was let in, and that is no answer.
+            "when": f"not ({asked}.unreachable | default(false) or {asked}.rc | default(0) | int < 0)",
         },
         {
             "name": "ask again what did not answer, when it is reached",

@@ -3,7 +3,8 @@
 The one rule it keeps: an answer speaks for the host that gave it, and says no more than it holds in the guard's own
 form. *Stale* is exit code 79 with two whole numbers, or with one that another controller has, too; *kept* a line of
 its own. If a shell began the guard and did not end it, somebody may have stopped it: refused. If no shell began it (a
-router, a console), nothing could be kept: not guarded, and the author's task runs.
+router, a console), nothing could be kept: not guarded, and the author's task runs. If ssh itself was ended here by a
+signal, the host has not answered, and is asked when it is met.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
     STALE = "stale"  # ends the call
     REFUSED = "refused"  # ends the call
     NOT_KEPT = "not kept"
+    SILENT = "silent"  # it has not answered yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def answer_of(return_code: object, printed: object, said: object = "", *, epoch:
     heard = _first(lines) or _first(str(said or "").splitlines())
     if epoch_script.BEGUN in lines:
         return Answer(Verdict.REFUSED, f"its epoch guard broke off (return code {return_code}{_quoted(heard)})")
+    if isinstance(return_code, int) and return_code < 0:
+        return Answer(Verdict.SILENT, f"it had not answered when ssh was ended by signal {-return_code}")
     return Answer(Verdict.NOT_KEPT, f"no shell answered (return code {return_code}{_quoted(heard)})")
 
 

@@ -156,6 +156,9 @@ class Reading:
             self.guard_failed.append(self._sentence(host, data, result))
 
     def _take(self, host: str, answer: Answer) -> None:
+        if answer.verdict is Verdict.SILENT:
+            self.silent[host] = answer.text
+            return
         before = self.answers.get(host)
         if before is None or answer.stops or before.verdict is Verdict.NOT_KEPT:
             self.answers[host] = Answer(answer.verdict, self._strike(answer.text))

@@ -25,14 +25,25 @@ from typing import IO, Any
 
 from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
 from orchestrator.core.model import Json
-from orchestrator.runner import compiled, environment, first_reach, guard, leftovers, sentences, settings, sweep
+from orchestrator.runner import (
+    compiled,
+    environment,
+    epoch_script,
+    first_reach,
+    guard,
+    leftovers,
+    sentences,
+    settings,
+    sweep,
+)
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.published import Published, TooMuchPublished
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
 MEMORY_MAX_BYTES = 1 << 30  # of this program: whatever a target prints, the machine lives
-HANGS_FROM_S, HANGS_S = 5.0, 10.0  # an ssh that asks the guard: when it is looked for, and how long it may then take
+HANGS_FROM_S = 5.0  # from then on is looked which ssh asks the guard, and how long it may take
+HANGS_S = epoch_script.LOCK_S + first_reach.EARLY_S + 2.0  # who finds a lock that is held refuses: that is waited for
 _PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -132,6 +132,33 @@ async def test_a_host_that_lets_in_and_hangs(stage: Stage, tmp_path: Path) -> No
     assert (end.outcome, end.unguarded) == (AttemptEnd.OK, ("edge: it did not answer",)), end.detail
 
 
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+async def test_a_host_that_hangs_before_it_lets_in(stage: Stage, tmp_path: Path, warm: bool) -> None:
+    """What it asks for who may log in does: ssh is ended there, and that is no answer. It is asked when it is met."""
+    stage.warm = warm
+    await stage.warmed()
+    hangs, keys, program = (tmp_path / name for name in ("hangs", "keys", "who"))
+    program.write_text(f"if [ -e {hangs} ]; then rm {hangs}; exec sleep 600; fi; cat {keys}\n")
+    asks = f"AuthorizedKeysCommand /bin/sh {program}\nAuthorizedKeysCommandUser root"
+    try:
+        target = Target.start(tmp_path / "target", more=f"AcceptEnv LC_*\n{asks}")
+    except CannotServe as reason:
+        pytest.skip(str(reason))
+    try:
+        (target.home / "user.pub").rename(keys)
+        target.run("mkdir -m 700 /var/lib/bascule; echo 12 >/var/lib/bascule/epoch-stage")
+        patient = target.variables["ansible_ssh_common_args"] + " -oServerAliveInterval=60"  # as many a ~/.ssh/config
+        edge = {**target.variables, "ansible_ssh_common_args": patient}
+        stage.write_inventory({"edge": edge, "here": {"ansible_connection": "local"}})
+        hangs.touch()
+        move = stage.write("move.yml", OPENS.format(way=tmp_path / "way"))
+        ended = await stage.run(move, "go", epoch=11, timeout_s=100)
+        assert not hangs.exists()
+        assert (ended.outcome, target.run("cat /run/done")) == (AttemptEnd.STALE_EPOCH, ""), ended
+    finally:
+        target.stop()
+
+
 async def test_a_play_that_stays_here_needs_no_answer(stage: Stage) -> None:
     """Its hosts are only names."""
     playbook = stage.write(
@@ -182,6 +209,15 @@ def test_a_host_that_prints_without_end_is_not_read_to_the_end(tmp_path: Path, w
     assert answer is not None
     assert answer.text.startswith("no shell answered (return code none: it printed too much")
     assert not ended.exists()
+
+
+def test_an_ssh_that_is_ended_while_it_asks_is_no_answer(tmp_path: Path) -> None:
+    ssh, host = tmp_path / "ended", tmp_path / "again" / "host.1"
+    ssh.write_text("#!/bin/sh\nkill -TERM $$\n")
+    ssh.chmod(0o700)
+    first_reach.prepare(host.parent, "true", 1)
+    host.mkdir()
+    assert first_reach._ask(host, str(ssh), ["edge"]) is None
 
 
 async def test_hosts_that_only_the_playbook_names(stage: Stage, target: Target) -> None:

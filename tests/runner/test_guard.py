@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.events import AttemptEnd
-from orchestrator.runner import epoch_script, guard
+from orchestrator.runner import epoch_script, first_reach, guard, worker
 from orchestrator.runner.guard_answers import Verdict, answer_of
 from tests.runner.stage import Stage
 from tests.runner.target import Target
@@ -160,6 +161,12 @@ class TestScript:
         assert answer.returncode == 0
         assert guard.UNGUARDED in answer.stdout
 
+    def test_who_finds_a_lock_that_is_held_is_waited_for(self) -> None:
+        """Else the host would be taken for one that hangs, before it can say that it refuses."""
+        tries, each = re.search(r"-le (\d+) .*\n  sleep ([\d.]+) ", guard.SCRIPT).groups()  # type: ignore[union-attr]
+        assert int(tries) * float(each) == epoch_script.LOCK_S
+        assert worker.HANGS_S > epoch_script.LOCK_S + first_reach.EARLY_S
+
 
 class TestAnswers:
     """What a host said, and what it may not say."""
@@ -190,6 +197,8 @@ class TestAnswers:
             (0, "", Verdict.NOT_KEPT),
             (127, guard.SCRIPT, Verdict.NOT_KEPT),  # a device that repeats what it was told
             ("x", 17, Verdict.NOT_KEPT),
+            (-15, "", Verdict.SILENT),  # ssh was ended here while it logged in
+            (-15, "bascule-epoch-begun\n", Verdict.REFUSED),
         ],
     )
     def test_what_it_means(self, code: object, printed: object, verdict: Verdict) -> None:
