@@ -170,6 +170,17 @@ def test_what_one_client_declares_of_logins_keeps_nobody_from_speaking_for_anoth
     assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 0, "root", "dina")).accepted
 
 
+def test_a_window_of_a_whole_client_is_ended_by_its_people() -> None:
+    """What its calendar opened is called by the client and its own name: `acme#patches`."""
+    world = lab()
+    speakers = {s.id: s for s in (BOB, NOC, DINA)}
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="people", speakers=speakers)))
+    world.hears(e.MaintenanceBegan("acme", "patches", world.now + 600))
+    for who in ("stranger", "dina"):
+        assert says(world, WordKind.MAINTENANCE_END, who, "acme#patches").reason == Reason.NO_SUCH_PERSON, who
+    assert says(world, WordKind.MAINTENANCE_END, "bob", "acme#patches").accepted
+
+
 @pytest.mark.parametrize(
     ("said", "ends"), [(WordKind.HOLD, WordKind.RESUME), (WordKind.SUSPECT, WordKind.CLEAR)], ids=lambda x: x.value
 )

@@ -117,7 +117,7 @@ def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     if subject == EVERYTHING:
         return known
     known += [s.client for s in tx.model.speakers.values() if s.client]  # its services may be gone, and its people not
-    client = subject.partition("/")[0]
+    client = subject.partition("/")[0].partition("#")[0]  # behind it a calendar's window may stand
     if client not in known and not (stands_by(tx, word) or subject != word.subject):
         return []
     return [client] if client else []  # gone altogether, with what was said of it: the workspace's people are there
