@@ -63,7 +63,8 @@ def _checked(found: Path, names: tuple[str, ...], *, as_json: bool) -> int:
     wanted = chosen(names, there if names else asked_from(here, there))  # one that is named says why nobody asks it
     needs_secrets = any("_secret" in key for one in wanted for key in one.options)
     secrets = _Secrets(*loaded.secrets.reveal_all()) if needs_secrets else {}
-    answers = asyncio.run(_ask(wanted, secrets, here, by_ansible(found, loaded.inventories)))
+    log_in = by_ansible(found, loaded.inventories)
+    answers = asyncio.run(_ask(wanted, secrets, here, lambda client, host, become, _: log_in(client, host, become)))
     rows = [(one, answers[one.id]) for one in wanted]
     if as_json:
         print(json.dumps({"checks": [_row(one, seen) for one, seen in rows]}, indent=2))

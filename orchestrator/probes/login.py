@@ -48,7 +48,7 @@ async def ask(question: Question[LoginOptions]) -> Raw:
     started = loop.time()
     try:
         async with asyncio.timeout(question.timeout_s):
-            fine, why = await logins(options.client, options.host, options.become)
+            fine, why = await logins(options.client, options.host, options.become, question.timeout_s)
     except TimeoutError:
         return Silence(f"{options.host}: no login within {question.timeout_s:g} s")
     if fine is None:

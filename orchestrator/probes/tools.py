@@ -15,9 +15,9 @@ from orchestrator.probes.names import Names
 from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.turns import Turns, turns_of_a_kind
 
-# Client, inventory host and whether to become root, to whether a playbook could log in now, and why not; None: nobody
-# could ask.
-Logins = Callable[[str, str, bool], Awaitable[tuple[bool | None, str]]]
+# Client, inventory host, whether to become root, and the seconds that the question has, to whether a playbook could log
+# in now, and why not; None: nobody could ask.
+Logins = Callable[[str, str, bool, float], Awaitable[tuple[bool | None, str]]]
 
 
 class Tools:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-LOOK_S = 3.0  # for a look at the files: less than a login may take, so that they are no silence of the host
+LOOK_S = 3.0  # for a look at the files, and at most half of the question's time: they are no silence of the host
 NO_ANSWER = "its inventory, or what steers Ansible, cannot be looked at: its files do not answer"
 EDITED = "its inventory, or what steers Ansible, was edited since it was put in force: bascule reload"
 
@@ -26,10 +26,10 @@ class Logins:
         self._ask = ask
         self._looks: dict[str, asyncio.Task[bool]] = {}  # one at a time for each client: each has a thread
 
-    async def ask(self, client: str, host: str, become: bool) -> Answer:
-        """Whether it could log in, and why not; None where nobody asks."""
+    async def ask(self, client: str, host: str, become: bool, within_s: float = 2 * LOOK_S) -> Answer:
+        """Whether it could log in, and why not; None where nobody asks. `within_s`: of the question."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(min(LOOK_S, within_s / 2)):
                 edited = await asyncio.shield(self._look(client))
         except TimeoutError:
             return None, NO_ANSWER

@@ -39,7 +39,7 @@ async def asked(logins: object, timeout_s: float = 5.0) -> Observed:
 async def test_what_is_said_of_a_host(said: tuple[bool | None, str], answer: Answer) -> None:
     """In, not let in, no reply, nobody asked."""
 
-    async def logins(client: str, host: str, become: bool) -> tuple[bool | None, str]:
+    async def logins(client: str, host: str, become: bool, _within_s: float) -> tuple[bool | None, str]:
         assert (client, host, become) == ("acme", "edge", False)
         return said
 
@@ -51,7 +51,7 @@ async def test_what_is_said_of_a_host(said: tuple[bool | None, str], answer: Ans
 async def test_no_login_in_time_is_silence() -> None:
     """Whoever is asked may take its time; the check does not."""
 
-    async def logins(client: str, host: str, become: bool) -> tuple[bool | None, str]:
+    async def logins(client: str, host: str, become: bool, _within_s: float) -> tuple[bool | None, str]:
         await asyncio.sleep(60)
         return True, ""
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.events import Answer
 from orchestrator.shell.files import Files
 from orchestrator.shell.logins import EDITED, NO_ANSWER, Logins
 from orchestrator.shell.wiring import read_workspace
+from tests.probes.test_login import asked as answered
 from tests.shell.small import Small, write
 
 pytestmark = pytest.mark.usefixtures("nothing_warm")
@@ -83,3 +85,17 @@ async def test_files_that_do_not_answer_cost_their_own_client_alone(monkeypatch:
         mounted.set()
     await asyncio.sleep(0.1)
     assert await logins.ask("west", "host-1", False) == (True, "")
+
+
+async def test_files_that_do_not_answer_are_no_silence_of_the_host() -> None:
+    """Nobody was asked: not even where the check waits a second, as a check does of itself."""
+    mounted = threading.Event()
+
+    async def ask(_client: str, _host: str, _become: bool) -> tuple[bool | None, str]:
+        return True, ""
+
+    try:
+        seen = await answered(Logins(lambda _client: not mounted.wait(60), ask).ask, 1.0)
+        assert (seen.answer, NO_ANSWER in seen.detail) == (Answer.NONE, True), seen
+    finally:
+        mounted.set()
