@@ -412,9 +412,10 @@ def test_what_a_draft_lacks_is_named_as_the_language_has_it() -> None:
     assert english.endswith("i2: findings, i3: findings.")
 
 
-def test_a_long_name_is_not_set_over_the_figure_beside_it() -> None:
+@pytest.mark.parametrize("name", ["_".join(["platform"] * 6), "Platform" * 9])
+def test_a_long_name_is_not_set_over_the_figure_beside_it(name: str) -> None:
     """It goes on below: sixty such rows are more than the two pages that they were in one line each."""
     columns = (Column("service"), *(Column("without the service", number=True) for _ in range(5)))
-    rows = tuple(("_".join(["platform"] * 6), *["1 min 06.2 s"] * 5) for _ in range(60))
+    rows = tuple((name, *["1 min 06.2 s"] * 5) for _ in range(60))
     made = typeset.pictures([Title(1, "Services"), Cells(columns, rows)], heading="x", by="b", language="en", wall=WALL)
     assert len(made) > 2
