@@ -1,5 +1,5 @@
 # make demo    sets everything up, then runs the main job on the lab (ARGS="--json out.json")
-# make test    sets everything up, then runs the tests: of wide families a sample (the rest: make test-broad)
+# make test    sets everything up, then runs the tests, each in a few variants (the others: make test-broad)
 # make help    lists the rest
 
 PYTEST = .venv/bin/python -m pytest
@@ -20,8 +20,8 @@ demo: setup ## three tiers of failover on the lab, timed against the RTO
 drill-demo: setup ## three drills on the lab: a rehearsal, a move at full scale and back, an emptied backup found
 	@.venv/bin/bascule demo --drills $(ARGS)
 
-test: setup test-unit test-lab ## what must hold: of wide families a sample (the rest: test-broad), and of the long stories
-	@echo "not run: the rest of the wide families (make test-broad), the long stories (make test-long, make test-crash)"
+test: setup test-unit test-lab ## what must hold, each in a few variants (the others: test-broad), with a sample of the long stories
+	@echo "not run: the other variants (make test-broad), the long stories (make test-long, make test-crash)"
 
 test-unit: ## without the lab, on all cores
 	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "not lab and not long and not broad" $(ARGS)
@@ -29,7 +29,7 @@ test-unit: ## without the lab, on all cores
 test-lab: ## on a real network of namespaces, three at a time; needs root
 	@$(PYTEST) -q -n 3 --dist loadfile -m "lab and not long and not broad" $(LAB) $(ARGS)
 
-test-broad: setup ## the rest of the wide families: each way to play a playbook, each kind of edit, longer random runs; needs root
+test-broad: setup ## the other variants: each way to play a playbook, each kind of edit, longer random runs; needs root
 	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "broad and not long" $(ARGS)
 
 test-long: setup ## the long stories on the lab: a controller killed, a disaster in a drill; needs root

@@ -63,11 +63,10 @@ def screen_lines(status: StatusNow, width: int, height: int, encoding: str = "ut
         left -= 1
     if left:
         begun = blocks[0] if not body and room - len(head) > 3 else []  # the worst, as far as there is room
-        rest = f"more of {status.services[0].id}" if begun else ""
         others = left - bool(begun)
-        n = f"{others} more service{'' if others == 1 else 's'}" if others else ""
-        n = ", ".join(x for x in (n, rest) if x)
-        said = line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))
+        told = [counted(others, "more service")] if others else []
+        told += [f"more of {status.services[0].id}"] if begun else []
+        said = line(Part(f"{', '.join(told)}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))
         more = in_rows([said], width, encoding)
         body = [*[*body, *begun][: max(0, room - len(head) - len(more))], *more]
     return [*head, *body, *foot][-height:]
