@@ -43,8 +43,8 @@ _ADDS = ("add_host", "group_by")
 class Said:
     """One file. `meaning`: a digest of what it says, or of its bytes; `names`: files of YAML that it names otherwise
     than to have Ansible load them (`None`: it may name any); `loads`: those that it has Ansible load; `words`: whatever
-    in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether
-    it asks for variables of other hosts; `hands_to`: hosts that it hands tasks to.
+    in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether it asks for variables of
+    other hosts; `hands_to`: hosts that it hands tasks to.
     """
 
     meaning: str
