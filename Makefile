@@ -26,8 +26,8 @@ test: setup test-unit test-lab ## what must hold, each in a few variants (the ot
 test-unit: ## without the lab, on all cores
 	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "not lab and not long and not broad" $(ARGS)
 
-test-lab: ## on a real network of namespaces, three at a time; needs root
-	@$(PYTEST) -q -n 3 --dist loadfile -m "lab and not long and not broad" $(LAB) $(ARGS)
+test-lab: ## on a real network of namespaces; needs root
+	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long and not broad" $(LAB) $(ARGS)
 
 test-broad: setup ## the other variants: each way to play a playbook, each kind of edit, longer random runs; needs root
 	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "broad and not long" $(ARGS)
