@@ -168,10 +168,15 @@ OWN_FILES = sorted(
 
 def restoring(workspace: Path) -> Iterator[Path]:
     """The workspace; afterwards it is as it was."""
-    were = {
-        p: p.read_text(encoding="utf-8") for p in workspace.rglob("*.*") if p.is_file() and ".bascule" not in p.parts
-    }
+
+    def files() -> list[Path]:
+        return [p for p in workspace.rglob("*.*") if p.is_file() and ".bascule" not in p.parts]
+
+    were = {p: p.read_text(encoding="utf-8") for p in files()}
     yield workspace
+    for path in files():
+        if path not in were:
+            path.unlink()
     for path, text in were.items():
         if path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
