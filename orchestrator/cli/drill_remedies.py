@@ -5,9 +5,8 @@ The one rule it keeps: no row puts a guard aside. What stands against a drill is
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from shlex import quote
+from shlex import join, quote
 
 from orchestrator.cli.refused import Refused, Remedy
 from orchestrator.core.reasons import Reason
@@ -20,7 +19,7 @@ Rows = Callable[[Refused], list[Remedy]]
 def _look(do: str) -> Rows:
     def found(x: Refused) -> list[Remedy]:
         service = x.service
-        return [Remedy(do, shlex.join(["bascule", "status", *([service.id] if service else [])]))]
+        return [Remedy(do, join(["bascule", "status", *([service.id] if service else [])]))]
 
     return found
 
@@ -36,7 +35,7 @@ def _standing(x: Refused) -> list[Remedy]:
         Reason.COMPROMISE_SUSPECTED: (list(x.decided.suspected), ["clear"], []),
     }[x.reason]
     about = ["--all" if name == EVERYTHING else name for name in kept if covers(name, service.id)]
-    found = [Remedy("wait, or end what stands against it", shlex.join(["bascule", *words, n, *end])) for n in about]
+    found = [Remedy("wait, or end what stands against it", join(["bascule", *words, n, *end])) for n in about]
     return found or _look("see when it ends")(x)
 
 
@@ -60,7 +59,7 @@ def _rehearse(x: Refused) -> list[Remedy]:
     service, move = x.service, x.move
     if service is None or move is None:
         return []
-    functional = shlex.join(["bascule", "drill", "run", service.id, "--move", move.name])
+    functional = join(["bascule", "drill", "run", service.id, "--move", move.name])
     return [
         Remedy("rehearse it beside what serves", functional),
         Remedy("or have what works fenced for it", x.again("--fence")),

@@ -8,9 +8,8 @@ made from the word that was said and from the decided state, so that it names th
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from shlex import quote
+from shlex import join, quote
 
 from orchestrator.cli.drill_remedies import DRILL_ROWS
 from orchestrator.cli.finding_remedies import FINDING_ROWS
@@ -54,14 +53,14 @@ def _checks(x: Refused) -> list[Remedy]:
     if move is None or move.viable_when is None:
         return []
     names = list(dict.fromkeys(move.viable_when.checks()))
-    return [Remedy("repair what the evidence names, and ask again", shlex.join(["bascule", "check", *names]))]
+    return [Remedy("repair what the evidence names, and ask again", join(["bascule", "check", *names]))]
 
 
 def _blind(x: Refused) -> list[Remedy]:
     service = x.service
     vantages = {x.model.checks[c].vantage for c in service.healthy_when.checks()} if service else set()
     names = [c for v in sorted(vantages) for c in x.model.references(v)]
-    return [Remedy("look at this controller's own uplink", shlex.join(["bascule", "check", *names])), *_override(x)]
+    return [Remedy("look at this controller's own uplink", join(["bascule", "check", *names])), *_override(x)]
 
 
 def _data(x: Refused) -> list[Remedy]:
@@ -138,7 +137,7 @@ def _back(x: Refused, service: Service) -> list[Remedy]:
     command = ["bascule", "failback", service.id]
     if x.decided.services[service.id].incident is not None:
         command += ["--override", Reason.IN_INCIDENT.value, "--reason", "WHY"]
-    return [Remedy("or go back", shlex.join(command))]
+    return [Remedy("or go back", join(command))]
 
 
 def _engaged(x: Refused) -> list[Remedy]:
@@ -216,7 +215,7 @@ def _not_held(x: Refused) -> list[Remedy]:
     if x.word.kind in (WordKind.MAINTENANCE_END, WordKind.CLEAR):
         return _not_begun(x)
     names = with_its_client(x.word.subject, x.decided.holds)
-    held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in names]
+    held = [join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in names]
     return [Remedy("to end what is held", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
 
 
@@ -226,7 +225,7 @@ def _not_begun(x: Refused) -> list[Remedy]:
     stands = with_its_client(x.word.subject, x.decided.maintenance if ends else x.decided.suspected)
     names = [n for n in stands if "#" not in n]
     words = ["maintenance"] if ends else ["clear"]
-    about = [shlex.join(["bascule", *words, "--all" if n == "*" else n, *(["--end"] if ends else [])]) for n in names]
+    about = [join(["bascule", *words, "--all" if n == "*" else n, *(["--end"] if ends else [])]) for n in names]
     return [Remedy("to end what is in force", c) for c in about] or [Remedy("see what is in force", "bascule status")]
 
 

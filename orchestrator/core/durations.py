@@ -63,5 +63,10 @@ def show_duration(seconds: float) -> str:
 
 def show_bound(seconds: float) -> str:
     """A duration that something takes at most, rounded up: what is shown of 10.4 s is `11s`, which it is at most."""
-    tenths = math.ceil(round(seconds * 10.0, 5))
-    return show_duration(tenths / 10.0 if tenths < 100 else float(math.ceil(round(seconds, 6))))
+    tenths = rounded_up(seconds, 10)
+    return show_duration(tenths if tenths < 10 else rounded_up(seconds))
+
+
+def rounded_up(value: float, parts: int = 1) -> float:
+    """Up to whole parts of one (10: tenths). What a sum of the same parts differs by is nothing."""
+    return math.ceil(round(round(value, 6) * parts, 6)) / parts

@@ -6,11 +6,10 @@ beside it. Without one of them there is no amount.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.core.durations import numeral, show_duration
+from orchestrator.core.durations import numeral, rounded_up, show_duration
 from orchestrator.core.forecast import Forecast
 from orchestrator.core.model import Service
 
@@ -130,7 +129,7 @@ def pays_off(
 def money(amount: float, currency: str, *, up: bool = False) -> str:
     """`2,700 EUR`, `0.50 EUR`; `up`: rounded up."""
     if up:
-        amount = math.ceil(round(amount, 6)) if amount >= 100 else math.ceil(round(amount * 100, 4)) / 100
+        amount = rounded_up(amount) if amount >= 100 else rounded_up(amount, 100)
     return f"{amount:,.0f} {currency}" if amount >= 100 or amount == int(amount) else f"{amount:,.2f} {currency}"
 
 

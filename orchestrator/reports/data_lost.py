@@ -6,10 +6,10 @@ unknown.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from orchestrator.core import records as r
+from orchestrator.core.durations import rounded_up
 from orchestrator.reports import claims
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Story
@@ -91,7 +91,7 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     made = (s for s in run.steps.values() if s.planned.hand_over and s.traits.takes_out and s.state is r.StepState.DONE)
     counted_s = 0.0 if any(made) else age_s if later_s else None
     bound = counted_s is not None
-    old = math.ceil(round(age_s * 10, 5)) / 10 if bound else age_s
+    old = rounded_up(age_s, 10) if bound else age_s
     source = f"the data found at step {step} was {old:.1f}s old"
     if out is not None and out.by:
         source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"

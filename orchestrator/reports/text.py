@@ -7,7 +7,6 @@ first of two would say another word.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from orchestrator.core.durations import show_bound, show_duration
+from orchestrator.core.durations import rounded_up, show_bound, show_duration
 from orchestrator.core.outside import visible
 from orchestrator.reports.shape import Figure
 
@@ -103,7 +102,7 @@ class Shows(Protocol):
 
 def precise(seconds: float, /, *, up: bool = False) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
-    tenths = math.ceil(round(abs(seconds) * 10, 5)) / 10 if up else round(round(abs(seconds), 6), 1)
+    tenths = rounded_up(abs(seconds), 10) if up else round(round(abs(seconds), 6), 1)
     sign = "-" if seconds < 0 < tenths else ""
     if tenths < 60:
         return f"{sign}{tenths:.1f}s"

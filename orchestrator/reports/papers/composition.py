@@ -9,11 +9,11 @@ records say (`drill.py`) stands beside.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core import records as r
+from orchestrator.core.durations import rounded_up
 from orchestrator.core.model import Service
 from orchestrator.core.state.finding import KeptFinding
 from orchestrator.reports import claims, cost
@@ -286,8 +286,8 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
     at_most = any(a.down_at_most for a in parts)
     once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
-    cents = sum(x.amount for x in each) * 100
-    amount = (math.ceil(round(cents, 4)) if at_most else round(cents)) / 100
+    amount = sum(x.amount for x in each)
+    amount = rounded_up(amount, 100) if at_most else round(amount, 2)
     return (
         Price(down_s, service.downtime_cost, service.currency, amount, at_most, once),
         Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),

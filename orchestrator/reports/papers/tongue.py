@@ -8,13 +8,13 @@ stays as it is, whole.
 from __future__ import annotations
 
 import gettext
-import math
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import as_file, files
 from time import gmtime, strftime
 
+from orchestrator.core.durations import rounded_up
 from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.papers.known import SENTENCES
@@ -173,8 +173,9 @@ class Tongue:
 
 def _rounded_up(seconds: float) -> float:
     """To what is shown of it: tenths up to ten minutes, seconds up to a day, then minutes."""
-    step = 0.1 if seconds < 600 else 1.0 if seconds < 86400 else 60.0
-    return math.ceil(round(seconds / step, 5)) * step
+    if seconds < 86400:
+        return rounded_up(seconds, 10 if seconds < 600 else 1)
+    return rounded_up(seconds / 60) * 60
 
 
 @cache
