@@ -10,6 +10,7 @@ import pytest
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
+from orchestrator.core.health.references import reference_at
 from orchestrator.core.model import Check, LatencyWindow, LossWindow
 from orchestrator.core.records import Verdict
 from tests.core.world import check
@@ -144,7 +145,8 @@ def test_a_window_keeps_no_silence_that_may_be_mine() -> None:
         ("gggg", 5.4, True),
         ("gggg", 5.6, False),  # its next answer is overdue
         ("ggsg", 3.2, False),  # the break was then
-        ("ggsg", 4.0, True),
+        ("ggsg", 4.0, False),  # nobody can tell whether it was before the break's end
+        ("ggsg", 4.1, True),
         ("ggs", 3.0, False),
         ("", 3.0, False),
     ],
@@ -153,6 +155,15 @@ def test_a_reference_vouches_for_what_was_asked_while_it_answered(answers: str, 
     reference = Asked()
     reference.hears(answers)
     assert detector.vouches(reference.row, reference.check, sent_at) is vouches
+
+
+@pytest.mark.parametrize(("silent_at", "confirmed_at"), [(3.0, None), (4.0, None), (4.1, 5.0)])
+def test_a_reference_that_answers_since_that_very_moment_confirms_no_silence(
+    silent_at: float, confirmed_at: float | None
+) -> None:
+    reference = Asked()
+    reference.hears("ggsgg")
+    assert reference_at({"ref": reference.row}, ["ref"], silent_at) == confirmed_at
 
 
 def test_who_answers_badly_needs_no_reference() -> None:

@@ -250,13 +250,13 @@ class OneCheck(RuleBasedStateMachine):
         """Whether silences take it down: the reference has answered since, and enough of them were asked in sight."""
         unseen = next((n for n, at in enumerate(reversed(silent)) if (name, at) not in self.in_sight), len(silent))
         good = self.accounts[REF].good_streak()
-        since_before = bool(good) and good[0][0] <= silent[-1] <= good[-1][0]
+        since_before = bool(good) and good[0][0] < silent[-1] <= good[-1][0]
         return since_before and spoken + unseen >= self.model.checks[name].fall
 
     def sees(self, at: float) -> bool:
         """Whether the reference has answered without a break since before then, and last time not long before."""
         good = self.accounts[REF].good_streak()
-        return bool(good) and good[0][0] <= at and good[-1][0] >= at - 1.5 * self.model.checks[REF].every_s
+        return bool(good) and good[0][0] < at and good[-1][0] >= at - 1.5 * self.model.checks[REF].every_s
 
     def reference_at(self) -> float:
         """When the latest question was sent that the reference answered well."""

@@ -75,10 +75,11 @@ def needs_references(check: Check, answer: Answer) -> bool:
 def vouches(reference: Row, check: Check, sent_at: float) -> bool:
     """Whether this reference shows that a question of this moment was asked in sight: it answered about then.
 
-    It has answered without a break since before, and last time no more than a beat and a half of its own earlier.
+    It has answered without a break since before (since that very moment is no proof), and last time no more than a beat
+    and a half of its own earlier.
     """
     since, good_at = reference.first_good_at, reference.last_good_at
-    return since is not None and since <= sent_at and (good_at or 0.0) >= sent_at - 1.5 * check.every_s
+    return since is not None and since < sent_at and (good_at or 0.0) >= sent_at - 1.5 * check.every_s
 
 
 def observe(

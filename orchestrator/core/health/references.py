@@ -35,7 +35,7 @@ def reference_at(rows: Mapping[str, Row], references: Iterable[str], silent_at: 
         row = rows.get(name)
         if row is None or (at := row.last_good_at) is None or (since := row.first_good_at) is None:
             continue
-        if (silent_at is None or since <= silent_at) and (latest is None or at > latest):
+        if (silent_at is None or since < silent_at) and (latest is None or at > latest):
             latest = at
     return latest
 
