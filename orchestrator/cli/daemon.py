@@ -36,6 +36,7 @@ def daemon(
     from orchestrator.cli.workspace import begun_in, find_workspace
     from orchestrator.daemon.logs import LAST_LINES_S, set_up_logs
     from orchestrator.daemon.serve import serve
+    from orchestrator.daemon.threads import end_though_some_hang, tell_what_hangs
 
     if log_format not in (None, "text", "json"):
         raise CallWrong(f"--log {log_format}: there is text and json", "Without it, the daemon chooses")
@@ -44,8 +45,10 @@ def daemon(
     try:
         with begun_in(chosen):
             serving = serve(chosen, wait_for_lease=wait_for_lease, new_epochs=new_epochs, log_state=outlet.state)
-            return asyncio.run(serving)
+            code = asyncio.run(serving)
     except (Exception, KeyboardInterrupt) as error:
-        return explain(error)  # here: after the last line of the log nothing more can be said
+        code = explain(error)  # here: after the last line of the log nothing more can be said
     finally:
+        tell_what_hangs()
         outlet.drain(LAST_LINES_S)
+    return end_though_some_hang(code)

@@ -13,8 +13,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import structlog
@@ -27,6 +26,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
+from orchestrator.daemon.threads import allow_threads
 from orchestrator.journal.journal import JournalError
 from orchestrator.shell.dry_run import DryRun, plan_of
 from orchestrator.shell.lease import LeaseLost, LeaseRefused
@@ -37,7 +37,6 @@ log = structlog.get_logger(__name__)
 WAIT_S = 1.0  # between two tries to take the lease
 FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
-THREADS_MAX = 256  # for what waits for disks, inventories' sources and targets: asyncio's own few would be one client's
 
 
 async def serve(
@@ -59,7 +58,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
     _allow_files()
-    _allow_threads(loop)
+    allow_threads(loop)
     controller = await _started(workspace, wait_for_lease, new_epochs, stop)
     if controller is None:
         return 0
@@ -89,7 +88,8 @@ async def _started(workspace: Path, wait: bool, new_epochs: bool, stop: asyncio.
     while not stop.is_set():
         controller = Controller(workspace, new_epochs=new_epochs, after=after)
         try:
-            await controller.start()
+            if await _unless_stopped(stop, controller.start()):
+                return controller
         except (LeaseRefused, JournalError) as refused:
             if not wait or (isinstance(refused, JournalError) and after is None):
                 raise
@@ -101,39 +101,45 @@ async def _started(workspace: Path, wait: bool, new_epochs: bool, stop: asyncio.
             if told != waits:
                 log.warning(waits, why=str(refused))
                 told = waits
-            try:
-                async with asyncio.timeout(WAIT_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
-        else:
-            return controller
+            await _unless_stopped(stop, asyncio.sleep(WAIT_S))
     return None
 
 
 async def _until_stopped(controller: Controller, stop: asyncio.Event, hang_up: asyncio.Event) -> int:
-    lost = asyncio.create_task(controller.lost())
     try:
-        while not stop.is_set():
-            waits = {asyncio.create_task(stop.wait()), asyncio.create_task(hang_up.wait())}
-            done, _ = await asyncio.wait({*waits, lost}, return_when=asyncio.FIRST_COMPLETED)
-            for task in waits:
-                task.cancel()
-            if lost in done:
-                try:
-                    lost.result()
-                except LeaseLost as why:
-                    log.error("stopped: another controller decides", why=str(why))
-                    return 1
-            if hang_up.is_set():
-                hang_up.clear()
-                _tell_systemd("RELOADING=1")
-                await controller.reload()
-                _tell_systemd("READY=1")
-        await _let_fences_end(controller)
-        return 0
+        await _unless_stopped(stop, controller.lost(), _reload_when_told(controller, hang_up))
+    except LeaseLost as why:
+        log.error("stopped: another controller decides", why=str(why))
+        return 1
+    await _let_fences_end(controller)
+    return 0
+
+
+async def _reload_when_told(controller: Controller, hang_up: asyncio.Event) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        _tell_systemd("RELOADING=1")
+        await controller.reload()
+        _tell_systemd("READY=1")
+
+
+async def _unless_stopped(stop: asyncio.Event, *works: Coroutine[None, None, None]) -> bool:
+    """Whether one of these came to its end before the stop; whatever else is at work is given up, also what hangs.
+
+    Raises what that one raises.
+    """
+    doing, told = [asyncio.create_task(work) for work in works], asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({*doing, told}, return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in doing if task.done()]
+        for task in ended:
+            task.result()
+        return bool(ended)
     finally:
-        lost.cancel()
+        for one in (*doing, told):
+            one.cancel()
+        await asyncio.gather(*doing, told, return_exceptions=True)
 
 
 async def _let_fences_end(controller: Controller) -> None:
@@ -170,11 +176,6 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     desk.journal = controller.upkeep.told
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
-
-
-def _allow_threads(loop: asyncio.AbstractEventLoop) -> None:
-    """Let what hangs of one client (a mount, targets that are swept) leave threads for the steps of others."""
-    loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX, "work"))
 
 
 def _allow_files() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.daemon import serve
+from orchestrator.daemon.threads import allow_threads
 from orchestrator.journal.journal import Head, JournalUnwritable
 from orchestrator.shell.lease import LeaseRefused
 
@@ -52,7 +53,7 @@ async def test_a_daemon_that_has_seen_no_journal_says_why_it_cannot_begin(monkey
 
 async def test_what_hangs_in_some_threads_leaves_some_for_others() -> None:
     """Seven clients' targets hang, or mounts: the approval of an eighth is looked at all the same."""
-    serve._allow_threads(asyncio.get_running_loop())
+    allow_threads(asyncio.get_running_loop())
     goes_on = threading.Event()
     hung = [asyncio.create_task(asyncio.to_thread(goes_on.wait, 60)) for _ in range(60)]
     await asyncio.sleep(0.1)
