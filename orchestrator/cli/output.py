@@ -6,6 +6,7 @@ The one rule it keeps: no state of the output causes a traceback, and none hides
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,16 @@ def opened() -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as the program
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def reader_gone() -> bool:
+    """Whether nobody is at the other end of our standard output: a pipe tells it before anything is written."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False  # it is no file of the system's
+    return any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(0))
 
 
 def written(code: str | int | None) -> str | int | None:

@@ -177,6 +177,7 @@ def _gist(now: StatusNow) -> object:
 
 
 def _watch(journal: Reader[State], wanted: list[str], as_json: bool) -> int:
+    from orchestrator.cli.output import READER_GONE, reader_gone
     from orchestrator.reports.status_text import screen_lines, status_lines
     from orchestrator.reports.text import plain, rich_text
 
@@ -190,6 +191,8 @@ def _watch(journal: Reader[State], wanted: list[str], as_json: bool) -> int:
                 text = json.dumps(asdict(now)) + "\n" if as_json else plain(status_lines(now, columns())) + "\n"
                 sys.stdout.write(text)
                 sys.stdout.flush()
+            elif reader_gone():
+                return READER_GONE
             time.sleep(0.5)
     from rich.live import Live as Screen
 

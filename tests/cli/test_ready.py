@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.output import READER_GONE
 from orchestrator.core import records as r
 from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen, Sight
@@ -211,6 +212,17 @@ def screens(workspace: Path, sizes: list[tuple[int, int]]) -> list[str]:
         process.wait()
         os.close(main)
     return found
+
+
+def test_whoever_watches_through_a_pipe_that_nobody_reads_any_more_ends(workspace: Path, kept: Kept) -> None:
+    """`status --watch | head -3`: nothing has to happen before."""
+    kept.keep(well())
+    argv = [sys.executable, "-m", "orchestrator.cli.main", "status", "--watch", "--workspace", str(workspace)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == READER_GONE
 
 
 def _drawn(main: int, rows: int) -> str:
