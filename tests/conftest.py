@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests import scratch
 
 settings.register_profile(
     "steady", derandomize=True
@@ -27,6 +30,12 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 # Whoever starts the tests in the background of a shell has them ignore it; what they start must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files have a folder of this run's own; its worker processes have it from this one."""
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(partial(scratch.end, scratch.begin()))
 
 
 @pytest.fixture(autouse=True)
