@@ -456,7 +456,7 @@ class Reason(StrEnum):
     CANNOT_ACT = (
         "cannot act",
         Part.REFUSAL,
-        "the journal cannot be written, or the engine met a defect: nothing is done",
+        "the journal cannot be written, the files do not answer, or the engine met a defect: nothing is done",
     )
 
 

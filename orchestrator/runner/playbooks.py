@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,9 @@ from orchestrator.core.client_keys import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
 from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey, StepProgressed
 from orchestrator.core.model import Playbook
-from orchestrator.runner import attempts, leftovers, settings, sweep
+from orchestrator.runner import attempts, leftovers
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
+from orchestrator.runner.lost import prove_over
 from orchestrator.runner.machine import machine_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
@@ -30,8 +30,8 @@ from orchestrator.runner.warm.owner import ZygoteOwner
 from orchestrator.runner.workers import Job
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
+FILES_S = 30.0  # how long a look at what a step would play may take before it
 STUCK_S = 30.0  # a worker that has not ended so long after it should have is ended
-SETTLE_PATIENCE_S = 5  # how long a target may finish what a dead attempt left running there
 
 Differs = Callable[[str, Playbook], str]
 
@@ -148,7 +148,7 @@ class PlaybookRunner:
         sources = None
         while sources is None or sources != self.inventories.get(command.client):  # another was put in force meanwhile
             sources = self.inventories.get(command.client)
-            if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
+            if (refusal := await self._looked(command)) is not None:
                 self._end(command.key, refusal)
                 return
         try:
@@ -193,6 +193,14 @@ class PlaybookRunner:
         finally:
             os.close(lock)
         return None
+
+    async def _looked(self, command: RunPlaybook) -> Result | None:
+        """Why it is not begun, if so, from a look at the files; one that hangs keeps a thread, and nothing else."""
+        try:
+            async with asyncio.timeout(FILES_S):
+                return await asyncio.to_thread(self._refusal, command)
+        except TimeoutError:
+            return _not_started(f"the files of its plan do not answer within {FILES_S:g} s, as on a mount that hangs")
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
@@ -339,53 +347,11 @@ class PlaybookRunner:
         return float(attempt.read_worker().get("timeout_s") or 3600.0)
 
     def _find_end(self, attempt: Attempt, looking_back: bool) -> Result:
-        return attempt.read_result() or self._prove_over(attempt, looking_back)
-
-    def _prove_over(self, attempt: Attempt, looking_back: bool) -> Result:
-        """The worker is gone and left no result: end what it left here and on the targets, and put LOST on record."""
-        found = attempt.read_worker()
-        events = list(attempt.read_events())
-        tasks = tuple(task for task in map(task_of, events) if task is not None)
-        if not found:
-            # A worker says who it is before it starts anything. For whoever has just said "run", that is a failure to
-            # start; for whoever looks back, an end without a result, which is looked at and may be tried again.
-            outcome = AttemptEnd.LOST if looking_back else AttemptEnd.COULD_NOT_START
-            if attempt.key in self._cancelled:
-                outcome = AttemptEnd.CANCELLED
-            result = Result(outcome, "its worker ended before it had started anything", tasks)
-            attempt.write_result(result)
-            return result
-        by = attempt.begun_by(self.machine)
-        why = [
-            "its worker was killed" if by == self.machine else f"it was begun by {by}, and no end of it is known here"
-        ]
-        remain = 0
-        if found["boot"] == leftovers.boot_id():
-            remain = leftovers.end_all(mark=found["mark"])
-        if remain:
-            why.append(f"{remain} of its processes on this machine could not be ended")
-        running = attempts.unfinished(events)
-        if running:
-            why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
-        chosen = settings.Settings.find(self.workspace, os.environ)
-        temporary = attempt.path / "tmp"  # made by Ansible: nothing that fails here may keep targets from being swept
-        why.append(
-            sweep.sweep(
-                sorted(running),
-                mark=found["mark"],
-                inventories=found["inventories"],
-                directory=str(chosen.directory),
-                environment=chosen.environment(
-                    os.environ, mark=found["mark"], temporary=temporary, kept_for=found.get("kept_for", "")
-                ),
-                patience_s=SETTLE_PATIENCE_S,
-            )
-        )
-        shutil.rmtree(temporary, ignore_errors=True)
-        attempt.drop_work()
-        result = Result(AttemptEnd.LOST, "; ".join(filter(None, why)), tasks)
-        attempt.write_result(result)
-        return result
+        found = attempt.read_result()
+        if found is not None:
+            return found
+        cancelled = attempt.key in self._cancelled
+        return prove_over(attempt, self.workspace, self.machine, cancelled=cancelled, looking_back=looking_back)
 
 
 def _not_started(why: str) -> Result:

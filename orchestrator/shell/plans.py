@@ -22,6 +22,11 @@ from orchestrator.core.runs import plan
 log = structlog.get_logger(__name__)
 
 EVERY_S = 5.0
+LOOK_S = 20.0
+FILES_SILENT = (
+    f"the files of its plan do not answer within {LOOK_S:g} s, as on a mount that hangs: nothing was decided;"
+    " say it again when they do"
+)
 MOVING = (e.WordKind.APPROVE, e.WordKind.FAILOVER, e.WordKind.FAILBACK, e.WordKind.DRILL)
 
 
@@ -36,20 +41,37 @@ class Plans:
         self._engine = engine
         self._differ = differ
         self._emit = emit
+        self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def before(self, word: e.WordSpoken, now: float) -> None:
-        """Look at what this word would have played, so that it is answered by what there is."""
+        """Look at what this word would have played, so that it is answered by what there is.
+
+        Raises TimeoutError where the files do not answer within `LOOK_S`.
+        """
         if word.kind in MOVING:
-            await self._look(self._books(now, word.subject))
+            async with asyncio.timeout(LOOK_S):
+                await self._look(self._books(now, word.subject))
 
     async def keep_looking(self, now: Callable[[], float]) -> None:
-        """For as long as the controller lives."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self._look(self._books(now()))
-            except OSError as error:
-                log.warning("what playbooks are made of could not be looked at", why=str(error))
+        """For as long as the controller lives. A client whose files hang is waited for once."""
+        try:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                for client, books in _by_client(self._books(now())).items():
+                    if client not in self._looks:
+                        self._looks[client] = look = asyncio.create_task(self._look_again(client, books))
+                        await asyncio.wait({look}, timeout=LOOK_S)
+        finally:
+            for look in self._looks.values():
+                look.cancel()
+
+    async def _look_again(self, client: str, books: Books) -> None:
+        try:
+            await self._look(books)
+        except OSError as error:
+            log.warning("what playbooks are made of could not be looked at", client=client, why=str(error))
+        finally:
+            del self._looks[client]
 
     def _books(self, now: float, subject: str = "") -> Books:
         """Of the subject (service or run), else of all that waits or may be chosen."""
@@ -81,3 +103,10 @@ class Plans:
         news = {digest: told for digest, told in found.items() if told != decided.edited.get(digest, "")}
         if news and configuration == decided.configuration:  # else it was loaded meanwhile
             self._emit(e.PlaybooksRead(news))
+
+
+def _by_client(books: Books) -> dict[str, Books]:
+    found: dict[str, Books] = {}
+    for digest, (client, path) in books.items():
+        found.setdefault(client, {})[digest] = (client, path)
+    return found

@@ -46,7 +46,7 @@ from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_axis, keep_lease
 from orchestrator.shell.logins import Logins
 from orchestrator.shell.loop import Ports, Shell
-from orchestrator.shell.plans import Plans
+from orchestrator.shell.plans import FILES_SILENT, Plans
 from orchestrator.shell.unread import ask_again
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.waiting import keep_going
@@ -245,7 +245,10 @@ class Controller:
         """
         if self._over:
             raise LeaseLost("this controller does not decide any more: say the word to the one that does")
-        await self.plans.before(word, self.axis.now())
+        try:
+            await self.plans.before(word, self.axis.now())
+        except TimeoutError:
+            return c.Answered(word.id, False, Reason.CANNOT_ACT.value, FILES_SILENT)
         return await self._answers.to(word.id, lambda: self.emit(word))
 
     def emit(self, event: e.Event) -> None:

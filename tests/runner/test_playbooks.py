@@ -198,6 +198,19 @@ class TestEndings:
         assert (await stage.run(playbook)).outcome is AttemptEnd.PLAN_CHANGED
         assert len(looks) == 2
 
+    async def test_files_that_hang_do_not_hang_the_step(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mount whose server is gone: it could not start, and says why."""
+        goes_on = threading.Event()
+        monkeypatch.setattr(playbooks, "FILES_S", 0.3)
+        monkeypatch.setattr(stage.runner, "_differs", lambda _client, _book: str(goes_on.wait(60)))
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        try:
+            ended = await stage.run(playbook)
+        finally:
+            goes_on.set()
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
+        assert ended.detail == "the files of its plan do not answer within 0.3 s, as on a mount that hangs"
+
     async def test_a_changed_playbook_is_not_run(self, stage: Stage) -> None:
         """What was decided is what is run."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
