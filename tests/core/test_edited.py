@@ -167,3 +167,40 @@ def test_with_no_tier_left_for_edited_plans_the_one_thing_to_type_is_to_read_the
     said = [t for t in world.told if "no tier is left" in t.text and "plan changed" in t.text]
     assert said
     assert {t.say for t in said} == {"bascule reload"}
+
+
+# ---- another ladder, in an outage
+
+
+def without_the_second_tier(world: World) -> None:
+    """A reload takes the second tier out: the third has its number by now."""
+    erp = world.model.services["acme/erp"]
+    fewer = replace(erp, ladder=(erp.ladder[0], erp.ladder[2]))
+    world.model = replace(world.model, digest="fewer", services={**world.model.services, erp.id: fewer})
+    world.hears(e.ConfigurationLoaded(world.model))
+
+
+@pytest.mark.parametrize("when_s", [60.0, 3.0], ids=["when it has failed", "while it is at work"])
+@pytest.mark.parametrize("outcome", [e.AttemptEnd.FAILED, e.AttemptEnd.OK], ids=["failed", "not verified"])
+def test_a_tier_that_is_taken_out_of_the_ladder_once_it_has_failed_is_not_booked_for_ever(
+    when_s: float, outcome: e.AttemptEnd
+) -> None:
+    """It was booked under its old number, the tier that has the number now was judged there, and so on: no decision
+    came to rest, for any client, also after a restart.
+    """
+    world = lab()
+    hq_loses_power(world)
+    world.bad("cloud-ready")
+    world.outcomes["geo-site"] = outcome
+    world.effects.pop("geo-site")
+    world.run(when_s)
+    without_the_second_tier(world)
+    world.run(300)
+    world.crash()
+    world.start()
+    world.run(60)
+    booked = [x for x in world.records(r.TierJudged) if x.move == "acme/geo-site" and x.state is r.TierState.FAILED]
+    assert len(booked) == 1
+    assert len([t for t in world.told if t.id == "r1/failed"]) == 1
+    last = world.decided().incidents["i2"].tiers[2]
+    assert (last.move, last.state) == ("acme/cloud-instance", r.TierState.INELIGIBLE)

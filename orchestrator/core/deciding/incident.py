@@ -195,8 +195,7 @@ def _watch_mtd(tx: Transaction, service: Service, incident: Incident) -> None:
             mtd=show_duration(service.mtd_s),
             near=f"perhaps {told}" if down_s - perhaps_s < wanted_s else told,
         )
-        notice = notice_of(incident, f"mtd {told}")
-        tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say="bascule status")
+        tx.tell(notice_of(incident, f"mtd {told}"), NoticeKind.HUMAN_NEEDED, service.id, text, say="bascule status")
 
 
 # ---- judging
@@ -210,7 +209,11 @@ def _book_failures(tx: Transaction, service: Service, incident: Incident) -> Non
     move = last.started.move
     if any(x.move == move and x.state is r.TierState.FAILED for x in incident.tiers.values()):
         return  # by the move: numbers shift with the ladder, and another's judgement under its old one is not its own
-    tier = next((n for n, t in enumerate(service.ladder, start=1) if t.move == move), last.started.tier)
+    tier = next((n for n, t in enumerate(service.ladder, start=1) if t.move == move), 0)
+    if not tier:  # no tier any more: booked under its old number, unless that is another's by now
+        tier = last.started.tier
+        if tier not in incident.tiers or incident.tiers[tier].move != move:
+            return
     if not last.ended.ok:
         if last.ended.reason in NOT_THE_TIERS_FAULT or _could_not_ask(tx, incident, last):
             let_go(tx, incident, last)
