@@ -68,11 +68,8 @@ def account(
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
-    end_s = max(
-        [x.to_s for x in stretches]
-        + [s.to_s for s in steps if s.to_s is not None]
-        + [seen.outage_to_s or 0.0 if seen else 0.0]
-    )
+    ends = [*(x.to_s for x in stretches), *(s.to_s for s in steps if s.to_s is not None)]
+    end_s = max([*ends, seen.outage_to_s or 0.0 if seen else 0.0])
     start_s = min(0.0, (seen.outage_from_s or 0.0) if seen else 0.0)
     return Account(
         id=story.id,
@@ -208,9 +205,9 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         doubted = f"for {precise(doubted_s)} too few vantages saw it down, none saw anything, or nobody looked"
         found = ((unseen, unseen_s), (well, well_s), (doubted, doubted_s))
         why = "; ".join(text for text, seconds in found if seconds)
-        assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
-        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{why}{several}", at_most=True)
-    if any(c.assumed_gap_s > 0 for c in story.controllers):
+        known = Known.ASSUMED if any(claims.assumed(story, e) for e in story.episodes) else Known.MEASURED
+        return Figure(total_s, known, f"{why}{several}", at_most=True)
+    if any(claims.assumed(story, e) for e in story.episodes):
         source = f"the controller's machine restarted: part is from the wall clock{several}"
         return Figure(total_s, Known.ASSUMED, source)
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
@@ -266,13 +263,14 @@ def _run(x: RunStory, zero: float) -> RunLine:
 def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[StepLine]:
     lines = []
     for run in story.runs:
-        deadline = deadline_of(story, run, rto_s)
+        deadline, over = deadline_of(story, run, rto_s), claims.over_at(story, run)
         for step in run.steps.values():
             if step.began_at is None and step.ended_at is None:
                 continue
             begun = step.began_at  # None: it was left out, or could not begin; then it has no times
             end = step.ended_at if step.ended_at is not None else now
             took = end - begun if begun is not None else None
+            spent = took if begun is not None and begun < over else None  # later ones take nothing of the RTO
             lines.append(
                 StepLine(
                     run=run.started.run,
@@ -283,8 +281,8 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     from_s=begun - zero if begun is not None else None,
                     to_s=end - zero if begun is not None and step.ended_at is not None else None,
                     took_s=took,
-                    share=took / rto_s if took is not None and rto_s else None,
-                    budget_left_s=deadline - end if begun is not None and deadline is not None else None,
+                    share=spent / rto_s if spent is not None and rto_s else None,
+                    budget_left_s=deadline - min(end, over) if begun is not None and deadline is not None else None,
                     reason=step.reason,
                     evidence=step.evidence,
                     measures=step.measures,

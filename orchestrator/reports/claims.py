@@ -121,6 +121,33 @@ def unseen_before(story: Story) -> list[float]:
     return gaps
 
 
+def assumed(story: Story, episode: Episode) -> bool:
+    """Whether a part of this outage is known from the wall clock alone: the machine was off in it, and not after it."""
+    until = episode.ended.recovered_at if episode.ended is not None else NEVER
+    gaps = (c for c in story.controllers if c.assumed_gap_s)
+    return any(c.at > episode.opened.first_bad_at and c.at - c.assumed_gap_s < until for c in gaps)
+
+
+def over_at(story: Story, run: RunStory) -> float:
+    """From when on what a run does takes nothing of the RTO: its outage is over, or its planned move is verified."""
+    if not story.episodes:
+        verified = verified_at(run)
+        return verified if verified is not None else NEVER
+    ends = [e.ended.recovered_at if e.ended is not None else NEVER for e in story.episodes if run in e.runs]
+    return max(ends, default=NEVER)
+
+
+def before_it(story: Story) -> list[RunStory]:
+    """Runs during which an outage of this story fell, and that are told elsewhere, for they were over by then."""
+    found = (e.before for e in story.episodes if e.before is not None and e.before not in story.runs)
+    return list({x.started.run: x for x in found}.values())
+
+
+def drilled_then(story: Story) -> list[r.DrillBegan]:
+    """The drills of its service that were under way when an outage of this story fell."""
+    return list({e.drill.drill: e.drill for e in story.episodes if e.drill is not None}.values())
+
+
 def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
     """The place on record where it is out and nothing was led elsewhere since, who states that, where it may act."""
     place, stated, may_act = _placed(story, float("inf"))

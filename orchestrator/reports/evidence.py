@@ -299,7 +299,7 @@ def _rehearsed(stories: Stories, model: Model, wants: Callable[[str], bool]) -> 
 def _outage(story: Story, told: Account, number: int) -> Figure:
     """The time without service in the outage that the run ended; another tier's time before or after is not its own."""
     ended, alone = story.episodes[number].ended, len(story.episodes) == 1
-    known = Known.ASSUMED if told.rta.known is Known.ASSUMED else Known.MEASURED
+    known = Known.ASSUMED if claims.assumed(story, story.episodes[number]) else Known.MEASURED
     source = told.rta.source if alone else "first bad answer to the good answer that ended it"
     at_most = ended is not None and ended.perhaps_s > 0.0
     return Figure(told.outages[number].seconds, known, source, at_most=at_most)

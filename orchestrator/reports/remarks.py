@@ -32,7 +32,7 @@ def remarks(story: Story, unwatched_s: float | None, clock: WallClock) -> list[s
             f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
             " service in all of them"
         )
-    found += [*_unseen_before(story), *_changed(story)]
+    found += [*_unseen_before(story), *_changed(story), *_meanwhile(story)]
     service = story.of
     if service is not None:
         for run in story.runs:
@@ -71,6 +71,17 @@ def _changed(story: Story) -> Iterator[str]:
         else:
             told = f"its {name} was {show_duration(before)} when it began, and was changed meanwhile"
             yield f"{told}: it is judged by {show_duration(after)}"
+
+
+def _meanwhile(story: Story) -> Iterator[str]:
+    """What was done with a service when it fell, and what fell while something was done."""
+    for run in claims.before_it(story):
+        ended = run.ended.reason.value if run.ended is not None else ""
+        yield f"{run.started.run} ({run.started.move}) was at work while {story.service} fell, and ended: {ended}"
+    for began in claims.drilled_then(story):
+        yield f"drill {began.drill} ({began.move}) was under way when {story.service} fell"
+    for incident in dict.fromkeys(story.felled):
+        yield f"{incident} of {story.service} began while it was at work"
 
 
 def _unseen_before(story: Story) -> list[str]:

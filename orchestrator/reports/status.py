@@ -217,7 +217,7 @@ def _service(
         notes=(
             *braked,
             *notes(service, found, state),
-            *undeclared(service, state, model),
+            *undeclared(service, found, state, model),
             *edited(service, state, model, now),
             *(
                 clock_set(wall_of(now) - wall_of(since) - (now - since))

@@ -63,8 +63,15 @@ def stated_out(service: Service, found: d.ServiceState, state: d.Decided) -> str
     return word.who if word is not None else ""
 
 
-def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:
-    """Moves in effect that the configuration does not know any more: nothing there takes them back."""
+def undeclared(service: Service, found: d.ServiceState, state: d.Decided, model: Model) -> Iterable[str]:
+    """Moves in effect, and places, that the configuration does not know any more: nothing there takes those back, or
+    fences these. A place that was renamed is another one: what was fenced by itself asks a person now.
+    """
+    known = {*model.places, service.home, *(x.to for x in model.moves.values())}
+    for place in sorted({found.place or "", *found.may_act} - known - {""}):
+        asks = "; nothing can prove that it is out, so that a move elsewhere asks a person first"
+        more = asks if service.exclusive else ""
+        yield f"it is on record at {place}, which is no place of the configuration any more{more}"
     for move, name in state.engaged.items():
         run = state.runs.get(name)
         whose = run.started.service if run is not None and run.started.service in model.services else service.id

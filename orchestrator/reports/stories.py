@@ -192,14 +192,25 @@ class Stories(State):
         fell_at = so_since(condition, down.get) if condition else None
         last = self._last_runs.get(story.service)
         before = last if last is not None and last.ended is not None and last.ended.at > x.first_bad_at else None
-        story.episodes.append(Episode(x, {c: v.verdict for c, v in asked.items()}, before=before, fell_at=fell_at))
+        found = Episode(x, {c: v.verdict for c, v in asked.items()}, before=before, fell_at=fell_at)
+        found.drill = self._drill_of(story.service, x.first_bad_at)
+        story.episodes.append(found)
         self._open[story.service] = story
         self._at_work(story)
+
+    def _drill_of(self, service: str, first_bad_at: float) -> r.DrillBegan | None:
+        """The drill of a service that was under way when it fell."""
+        mine = (x for x in self._drills.values() if x.began.service == service)
+        return next((x.began for x in mine if x.ended is None or x.ended.at >= first_bad_at), None)
 
     def _at_work(self, story: Story) -> None:
         """A run that was begun before the outage, and not only finishes: what it does and brings belongs to both."""
         before = self.decided.run_for(story.service)
         run = self._runs[before.id][1] if before is not None and before.id in self._runs else None
+        for one in (x for x in (run, story.episodes[-1].before) if x is not None):
+            planned = self._runs[one.started.run][0]
+            if planned is not story and not planned.episodes:
+                planned.felled.append(story.id)
         if run is None or any(s.traits.verifies and s.state is r.StepState.DONE for s in run.steps.values()):
             return
         story.episodes[-1].runs.append(run)

@@ -78,6 +78,7 @@ class Episode:
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
     before: RunStory | None = None  # the run during which it fell, which was over when it was opened
+    drill: r.DrillBegan | None = None  # of its service, under way when it fell
     fell_at: float | None = None  # when as many of its checks had fallen as it takes
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Story:
     checks: list[r.VerdictChanged] = field(default_factory=list)
     placements: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = field(default_factory=list)
     controllers: list[r.ControllerBegan] = field(default_factory=list)
+    felled: list[str] = field(default_factory=list)  # incidents of its service that began in its planned run
     between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""

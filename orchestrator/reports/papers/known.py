@@ -51,6 +51,7 @@ SENTENCES = (
     "{move} was begun and did not end well: what data was opened at {place} is not known",
     "the data found at step {step} was {age}s old",
     "at most: the data found at step {step} was {age}s old",
+    "the data found at step {step} was {age}s old, and {later}s later {who} stated that the place left cannot act",
     "at most: the data found at step {step} was {age}s old, and {later}s later the place left was proven unable to act",
     "at most: the data found at step {step} was {age}s old,"
     " and {later}s later {who} stated that the place left cannot act",
@@ -82,6 +83,9 @@ SENTENCES = (
     "the controller's clock was set forward by {time} meanwhile: no duration has that in it",
     "the controller's clock was set back by {time} meanwhile: no duration has that in it",
     "no good answer is on record before the first bad one: whether it worked then is not known",
+    "{run} ({move}) was at work while {service} fell, and ended: {reason}",
+    "drill {drill} ({move}) was under way when {service} fell",
+    "{incident} of {service} began while it was at work",
     "no {objective} was declared when it began; {time} was declared meanwhile",
     "its {objective} was {time} when it began, and none is declared any more",
     "its {objective} was {time} when it began, and was changed meanwhile: it is judged by {later}",

@@ -13,7 +13,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import Participant, Said
 from orchestrator.reports.phases import detected_at
-from orchestrator.reports.shape import Account
+from orchestrator.reports.shape import Account, TierLine
 from orchestrator.reports.story import RunStory, Story
 
 Wall = Callable[[float], float]
@@ -79,7 +79,7 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
     yield from _missed(a)
     for tier in a.tiers:
         if tier.state in (r.TierState.INELIGIBLE.value, r.TierState.FAILED.value):
-            slots: dict[str, str | float] = {"tier": tier.tier, "move": tier.move, "reason": tier.reason}
+            slots: dict[str, str | float] = {"tier": tier.tier, "move": tier.move, "reason": _why(tier)}
             text = "tier {tier}, {move}, failed: {reason}"
             lacking = "tier {tier}, {move}, could not help: {reason}"
             if a.episodes > 1:  # tiers are judged anew in each outage
@@ -88,6 +88,7 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
             yield Said(lacking if tier.state == r.TierState.INELIGIBLE.value else text, slots)
     for run in story.runs:
         yield from _failed_in(run)
+    yield from _meanwhile(story)
     for word in story.words:
         if isinstance(word, r.WordRefused):
             said: dict[str, str | float] = {"who": word.who, "what": word.kind.value, "reason": word.reason.value}
@@ -96,6 +97,27 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
     if gaps:
         slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}
         yield Said("the controller's machine restarted: {gap_s} of this are from the wall clock alone", slots)
+
+
+def _why(tier: TierLine) -> str:
+    """Why it failed; or why it could not help, in order: what stood against it first was why another was chosen."""
+    if tier.state != r.TierState.INELIGIBLE.value:
+        return tier.reason
+    return "; ".join(dict.fromkeys(x.reason for x in tier.history if x.what == tier.state))
+
+
+def _meanwhile(story: Story) -> Iterator[Said]:
+    """What was done with the service when it fell, and is told elsewhere. A drill's report says itself what struck."""
+    of: dict[str, str | float] = {"service": story.service}
+    for run in claims.before_it(story):
+        ended = run.ended.reason.value if run.ended is not None else ""
+        slots: dict[str, str | float] = {"run": run.started.run, "move": run.started.move, "reason": ended}
+        yield Said("{run} ({move}) was at work while {service} fell, and ended: {reason}", of | slots)
+    for began in claims.drilled_then(story):
+        slots = {"drill": began.drill, "move": began.move}
+        yield Said("drill {drill} ({move}) was under way when {service} fell", of | slots)
+    for incident in dict.fromkeys(() if story.runs and story.runs[0].started.drill else story.felled):
+        yield Said("{incident} of {service} began while it was at work", of | {"incident": incident})
 
 
 def _missed(a: Account) -> Iterator[Said]:

@@ -1,0 +1,169 @@
+"""What goes on beside an outage, or after it: told where it belongs, and no figure has in it what came later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
+from orchestrator.core.model import Mode
+from orchestrator.reports.account import account
+from orchestrator.reports.evidence import evidence
+from orchestrator.reports.papers.lessons import failed
+from orchestrator.reports.papers.tongue import Tongue
+from orchestrator.reports.shape import Known
+from tests.core.drill_stage import drill, stage
+from tests.core.stage import hq_loses_power, lab
+from tests.core.world import World, book
+from tests.reports.test_told_stories import status_of, stories_of, texts, told, until
+
+
+def finishing(away_s: float, *, killed_in: str) -> World:
+    """The head office is lost, and the machine of the controller is off for a while, during this step."""
+    world = lab()
+    geo = replace(world.model.moves["acme/geo-site"], finish=book("finish_geo"))
+    world.model = replace(world.model, digest="finishing", moves={**world.model.moves, geo.id: geo})
+    world.hears(ConfigurationLoaded(world.model))
+    world.takes |= {"finish_geo": 100.0, "geo-site": 100.0}
+    hq_loses_power(world)
+    until(world, lambda: any((s := x.current()) and s.name == killed_in for x in world.decided().unfinished_runs()))
+    world.run(5)
+    world.crash()
+    world.run(away_s)
+    world.start(False, away_s)
+    world.run(400)
+    return world
+
+
+def erp_outage(world: World) -> str:
+    return world.decided().services["acme/erp"].last_incident or ""
+
+
+@pytest.mark.parametrize(
+    ("killed_in", "known"), [("finish", Known.MEASURED), ("execute", Known.ASSUMED)], ids=["after it", "within it"]
+)
+def test_only_a_restart_within_an_outage_makes_its_figure_one_from_the_wall_clock(killed_in: str, known: Known) -> None:
+    world = finishing(500.0, killed_in=killed_in)
+    _, a = told(world, erp_outage(world))
+    assert (a.state, a.rta.known) == ("recovered", known)
+    assert ("wall clock" in a.rta.source) is (known is Known.ASSUMED and not a.rta.at_most)
+    (row,) = [x for x in evidence(stories_of(world), world.model, world.now, lambda s: True) if x.tier == 2]
+    assert row.proof is not None
+    assert row.proof.rta.known is known
+
+
+def test_what_comes_after_the_outage_takes_nothing_of_its_rto() -> None:
+    """The service is back after some minutes, and its run finishes for longer than the RTO."""
+    world = finishing(1500.0, killed_in="finish")
+    _, a = told(world, erp_outage(world))
+    last = {s.step: s for s in a.steps}
+    assert a.rto_met is True
+    assert (last["finish"].took_s or 0.0) > (a.rto_s or 0.0)
+    assert last["finish"].share is None
+    assert last["finish"].budget_left_s == last["verify"].budget_left_s
+    assert last["verify"].share is not None
+
+
+def fallen_in_a_failback() -> World:
+    """It is to go home, is stopped where it was, and does not start at home."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("hq-internet", "isp-b-path")
+    world.run(30)
+    world.outcomes["return-hq"] = AttemptEnd.FAILED
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(60)
+    return world
+
+
+def test_an_outage_in_a_planned_move_and_that_move_tell_of_each_other() -> None:
+    """Its report named no cause, and the move's report no outage: it only "failed"."""
+    world = fallen_in_a_failback()
+    outage, a = told(world, erp_outage(world))
+    assert len(outage.episodes) == 2
+    said = "r2 (acme/return-hq) was at work while acme/erp fell, and ended: playbook failed"
+    assert said in texts([*failed(outage, a)])
+    assert said in a.remarks
+    move, b = told(world, "r2")
+    said = f"{outage.id} of acme/erp began while it was at work"
+    assert said in texts([*failed(move, b)])
+    assert said in b.remarks
+    french = Tongue("fr")
+    assert all(french.known(x) != x for x in (*a.remarks, *b.remarks))
+
+
+def test_an_outage_in_a_drill_tells_that_one_was_under_way() -> None:
+    """The drill's report told of the incident, and the incident's report nothing of the drill."""
+    world = stage()
+    drill(world)
+    world.run(8)
+    world.bad("erp-transaction")
+    world.run(40)
+    outage, a = told(world, erp_outage(world))
+    said = "drill d1 (acme/geo-site) was under way when acme/erp fell"
+    assert said in texts([*failed(outage, a)])
+    assert said in a.remarks
+    assert Tongue("fr").known(said) != said
+
+
+def test_no_drill_of_before_was_under_way() -> None:
+    world = stage()
+    drill(world)
+    world.run(200)
+    assert world.decided().drills["d1"].ended is not None
+    world.bad("erp-transaction")
+    world.run(40)
+    outage, a = told(world, erp_outage(world))
+    assert not [x for x in (*texts([*failed(outage, a)]), *a.remarks) if "d1" in x]
+
+
+def test_how_old_the_data_was_where_a_person_states_that_a_place_is_out_is_told_in_french() -> None:
+    """Stated at once, it has no time in it in which the data may have aged: no bound."""
+    world = lab(Mode.ASK)
+    hq_loses_power(world)
+    world.run(60)
+    (run,) = [x.id for x in world.decided().unfinished_runs()]
+    assert world.say(WordKind.APPROVE, run, fenced="acme/hq").accepted
+    world.run(60)
+    stories = stories_of(world)
+    a = account(stories.stories[erp_outage(world)], stories.clock, world.now)
+    assert a.rpa.source.endswith("Ada stated that the place left cannot act")
+    assert not a.rpa.at_most
+    assert Tongue("fr").known(a.rpa.source).startswith("les données trouvées")
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_place_that_is_none_of_the_configuration_any_more_is_told(exclusive: bool) -> None:
+    """The head office was renamed. What was fenced by itself asks a person now, and nothing said so before a disaster:
+    the service "is at hq", and its home is elsewhere.
+    """
+    world = lab(exclusive=exclusive)
+    assert "no place of the configuration" not in status_of(world)
+    places = {x: place for x, place in world.model.places.items() if x != "acme/hq"}
+    places["acme/paris"] = replace(world.model.places["acme/hq"], id="acme/paris", name="paris")
+    moves = {x: replace(y, to="acme/paris" if y.to == "acme/hq" else y.to) for x, y in world.model.moves.items()}
+    services = {x: replace(y, home="acme/paris") for x, y in world.model.services.items()}
+    world.model = replace(world.model, digest="renamed", places=places, moves=moves, services=services)
+    world.hears(ConfigurationLoaded(world.model))
+    world.run(10)
+    said = [x.strip() for x in status_of(world).splitlines() if "acme/hq, which is no place" in x]
+    assert len(said) == 2  # of both of its services
+    assert sum("asks a person first" in x for x in said) == exclusive
+    if exclusive:
+        hq_loses_power(world)
+        world.run(30)
+        assert world.decided().runs["r1"].started.asks[0].startswith("no fence: nothing in the plan can prove")
+
+
+def test_what_stood_against_a_tier_first_is_told_with_what_does_now() -> None:
+    """Its uplink was dead when it was passed over. That it is in the wrong place came of the next tier's failure."""
+    world = lab()
+    world.outcomes["geo-site"] = AttemptEnd.FAILED
+    hq_loses_power(world)
+    world.run(60)
+    outage, a = told(world, world.decided().services["acme/erp"].incident or "")
+    assert "tier 1, acme/backup-isp, could not help: not viable; wrong place" in texts([*failed(outage, a)])
+    assert "tier 2, acme/geo-site, failed: playbook failed" in texts([*failed(outage, a)])
