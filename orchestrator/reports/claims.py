@@ -144,7 +144,7 @@ def before_it(story: Story) -> list[RunStory]:
 
 
 def drilled_then(story: Story) -> list[r.DrillBegan]:
-    """The drills of its service that were under way when an outage of this story fell."""
+    """The drills of its client that were under way when an outage of this story fell."""
     return list({e.drill.drill: e.drill for e in story.episodes if e.drill is not None}.values())
 
 

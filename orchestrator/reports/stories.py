@@ -199,8 +199,9 @@ class Stories(State):
         self._at_work(story)
 
     def _drill_of(self, service: str, first_bad_at: float) -> r.DrillBegan | None:
-        """The drill of a service that was under way when it fell."""
-        mine = (x for x in self._drills.values() if x.began.service == service)
+        """The drill that was under way when a service fell: any of its client, as any incident of it is harm to one."""
+        client = service.partition("/")[0]
+        mine = (x for x in self._drills.values() if x.began.service.partition("/")[0] == client)
         return next((x.began for x in mine if x.ended is None or x.ended.at >= first_bad_at), None)
 
     def _at_work(self, story: Story) -> None:

@@ -78,7 +78,7 @@ class Episode:
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
     before: RunStory | None = None  # the run during which it fell, which was over when it was opened
-    drill: r.DrillBegan | None = None  # of its service, under way when it fell
+    drill: r.DrillBegan | None = None  # of its client, under way when it fell
     fell_at: float | None = None  # when as many of its checks had fallen as it takes
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)

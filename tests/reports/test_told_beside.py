@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
 from orchestrator.core.model import Mode
+from orchestrator.journal.chain import GENESIS, body_of, entry_of, link
+from orchestrator.journal.journal import Linked
 from orchestrator.reports.account import account
 from orchestrator.reports.evidence import evidence
+from orchestrator.reports.papers.composition import compose
+from orchestrator.reports.papers.excerpt import Asked, Subject, subject_of
 from orchestrator.reports.papers.lessons import failed
+from orchestrator.reports.papers.narrowing import carried
+from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Known
+from orchestrator.reports.stories import Stories
 from tests.core.drill_stage import drill, stage
 from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World, book
+from tests.reports.sample import WALL
 from tests.reports.test_told_stories import status_of, stories_of, texts, told, until
 
 
@@ -34,6 +43,17 @@ def finishing(away_s: float, *, killed_in: str) -> World:
     world.start(False, away_s)
     world.run(400)
     return world
+
+
+def sliced(world: World, stories: Stories, name: str) -> tuple[Subject, Stories, Callable[[], Iterator[Linked]], Asked]:
+    """What a report of this story is cut from."""
+    links, before = [], GENESIS
+    for n, (at, records) in enumerate(world.entries, start=1):
+        body = body_of(n, at, WALL + at, 1, records, {})
+        links.append(Linked(entry_of(body), before, body, link(before, body)))
+        before = links[-1].hash
+    subject = subject_of([stories.stories[name]], stories, world.now, ReportKind.INCIDENT, name)
+    return subject, stories, lambda: iter(links), Asked(world.now, WALL + world.now, None, f"{n}:{before.hex()}")
 
 
 def erp_outage(world: World) -> str:
@@ -95,16 +115,22 @@ def test_an_outage_in_a_planned_move_and_that_move_tell_of_each_other() -> None:
     assert all(french.known(x) != x for x in (*a.remarks, *b.remarks))
 
 
-def test_an_outage_in_a_drill_tells_that_one_was_under_way() -> None:
+@pytest.mark.parametrize("fallen", ["erp", "hq-internet"])
+def test_an_outage_in_a_drill_tells_that_one_was_under_way(fallen: str) -> None:
     """The drill's report told of the incident, and the incident's report nothing of the drill."""
     world = stage()
     drill(world)
     world.run(8)
-    world.bad("erp-transaction")
+    world.bad("erp-transaction" if fallen == "erp" else fallen)
     world.run(40)
-    outage, a = told(world, erp_outage(world))
-    said = "drill d1 (acme/geo-site) was under way when acme/erp fell"
+    service = world.decided().services[f"acme/{fallen}"]
+    outage, a = told(world, service.incident or service.last_incident or "")
+    said = f"drill d1 (acme/geo-site) was under way when acme/{fallen} fell"
     assert said in texts([*failed(outage, a)])
+    stories = stories_of(world)
+    kept = carried(*sliced(world, stories, outage.id))
+    assert kept.subject.width
+    assert said in [x.text.format(**x.slots) for x in compose(kept).failed]
     assert said in a.remarks
     assert Tongue("fr").known(said) != said
 

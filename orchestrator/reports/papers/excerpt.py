@@ -205,7 +205,7 @@ def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind
     """One story, or the runs of one drill, as the subject of a report."""
     names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
     until = end_of(told, stories, now)
-    beside = [s.service for s in told]
+    beside = [*(s.service for s in told), *(e.drill.service for s in told for e in s.episodes if e.drill is not None)]
     if kind is ReportKind.DRILL:  # any incident of its client is harm to it
         beside += [x.service for x in struck(stories, told[0].service, told[0].began_at, until)]
     services = services_beside(stories, beside)
