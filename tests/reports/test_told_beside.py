@@ -193,3 +193,30 @@ def test_what_stood_against_a_tier_first_is_told_with_what_does_now() -> None:
     outage, a = told(world, world.decided().services["acme/erp"].incident or "")
     assert "tier 1, acme/backup-isp, could not help: not viable; wrong place" in texts([*failed(outage, a)])
     assert "tier 2, acme/geo-site, failed: playbook failed" in texts([*failed(outage, a)])
+
+
+def test_a_drill_that_took_its_place_out_and_got_nowhere_is_away_and_what_it_brought_has_a_cost() -> None:
+    """The head office was stopped, and nothing started elsewhere. It was "called off", whether it was back in time was
+    "not known" for ever, and it "has no cost", with its service down.
+    """
+    world = stage()
+    world.outcomes["geo-site"] = AttemptEnd.FAILED
+    drill(world)
+    world.run(1000)
+    service = world.decided().services["acme/erp"]
+    assert (service.place, service.incident) == ("acme/hq", "i1")
+    stories = stories_of(world)
+    runs = [s for s in stories.stories.values() if not s.episodes]
+    links = sliced(world, stories, "i1")[2]
+    subject = subject_of(runs, stories, world.now, ReportKind.DRILL, "d1")
+    found = compose(carried(subject, stories, links, sliced(world, stories, "i1")[3]))
+    assert [x.text.format(**x.slots) for x in found.failed][:2] == [
+        "it was to be back within 300.0, and was not",
+        "it was turned back: playbook failed: execute: geo-site: failed",
+    ]
+    back = found.objectives[-1]
+    assert (back.objective, back.met) == ("return", False)
+    assert back.actual.source.startswith("its place was taken out, and none of the runs")
+    assert Tongue("fr").known(back.actual.source) != back.actual.source
+    said = "no outage is a part of it: what i1 cost is told in the report of each"
+    assert found.cost_said.text.format(**found.cost_said.slots) == said

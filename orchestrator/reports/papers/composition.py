@@ -85,7 +85,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
     pairs = list(zip(told, parts, strict=True))
     findings, none = _findings(found, stories, source)
     then, then_said = _last_time(stories, last, parts[told.index(last)], found.now)
-    price, price_said = _price(last.of, parts)
+    price, price_said = _price(last.of, parts, drills.fallen(frame, told, stories))
     proven, until = _proven(last, parts[told.index(last)])
     began, ended = _extent(source)
     scope = Scope(
@@ -276,8 +276,11 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     return made, Said(text, slots)
 
 
-def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
+def _price(service: Service | None, parts: Sequence[Account], fallen: Sequence[str]) -> tuple[Price | None, Said]:
     down_s = sum(x.seconds for a in parts for x in a.outages)
+    if fallen and not any(a.outages for a in parts):
+        text = "no outage is a part of it: what {incidents} cost is told in the report of each"
+        return None, Said(text, {"incidents": ", ".join(fallen)})
     if not any(a.outages for a in parts):
         return None, Said("no outage is a part of it: it has no cost of one")
     found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []

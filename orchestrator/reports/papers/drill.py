@@ -134,6 +134,15 @@ def struck(stories: Stories, service: str, begin: float, end: float) -> Iterator
             yield story
 
 
+def fallen(x: Frame | None, told: Iterable[Story], stories: Stories) -> list[str]:
+    """The incidents that began in a planned move, or went on in a drill: what their outages cost is told in theirs."""
+    found = [name for s in told for name in s.felled]
+    if x is not None:
+        until = x.ended.at if x.ended is not None else float("inf")
+        found += [s.id for s in struck(stories, x.began.service, x.began.at, until)]
+    return list(dict.fromkeys(found))
+
+
 def _turned_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> Iterator[Said]:
     """Only what has moved is turned back; a rehearsal goes nowhere, and one that ended well was not called off."""
     why: dict[str, str | float] = {"reason": turned.reason.value}
@@ -156,7 +165,11 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
         away = next((y.at for s in told for y in s.placements if _leads(x, y) is False), None)
         source, met = "no record says that it moved and came back", None
         if away is not None and found is None:
-            source = "it has moved, and none of the runs of the drill led it back"
+            moved = any(
+                _leads(x, y) is False and not isinstance(y, r.MayActRemoved) for s in told for y in s.placements
+            )
+            what = "it has moved" if moved else "its place was taken out"
+            source = f"{what}, and none of the runs of the drill led it back"
         if away is not None and x.turned_back is not None:
             until = x.ended.at if x.ended is not None else now
             met = False if until - max(away, _to_go_back(x, x.turned_back, told)) > x.began.within_s else None
@@ -205,6 +218,8 @@ def _leads(x: Frame, y: r.Record) -> bool | None:
     match y:
         case r.PlacementChanged():
             return y.place == x.began.place
+        case r.MayActRemoved() if y.place == x.began.place:  # also where nothing was begun elsewhere after it
+            return False
         case r.MoveEngaged() if y.move == x.began.move:
             return not y.engaged
         case _:

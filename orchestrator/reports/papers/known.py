@@ -61,6 +61,7 @@ SENTENCES = (
     "95% bound of {n} earlier live runs",
     "no live run measured before: assumed to fit",
     "no record says that it moved and came back",
+    "its place was taken out, and none of the runs of the drill led it back",
     "from when it was to go back until it was back, by the records",
     "{run}: {more}",
     "{run} ({move}): {more}; before it {time}",
