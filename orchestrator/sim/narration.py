@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import show_bound, show_duration
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import Entry
@@ -129,9 +129,8 @@ class _Teller:
         return f"{self._of(x.incident)} is DOWN again{_at(x.place)} ({x.incident}): {x.evidence}"
 
     def _ended(self, x: r.IncidentEnded) -> str:
-        return (
-            f"{self._of(x.incident)} works again after {show_duration(_outage_s(x))} ({x.incident}): {x.reason.value}"
-        )
+        took = f"at most {show_bound(_outage_s(x))}" if x.perhaps_s else show_duration(_outage_s(x))
+        return f"{self._of(x.incident)} works again after {took} ({x.incident}): {x.reason.value}"
 
     def _judged(self, x: r.ServiceJudged) -> str:
         return f"{self._of(x.incident)}: {_DECIDED[x.decision]}: {x.reason.value}: {x.evidence}"

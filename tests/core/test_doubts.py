@@ -584,3 +584,23 @@ def test_that_a_tier_could_not_be_taken_is_not_over_because_it_is_needed(lack: L
     world.measures["acme/geo-replica"] = {"data_age_s": 0.2}
     world.run(100)
     assert told(world, lack, NoticeKind.SEES_AGAIN)
+
+
+def test_an_approval_tells_that_more_data_gets_lost_until_the_place_left_is_out() -> None:
+    """A mail is read later than it is written: people go on working at a place that is cut off."""
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(5)
+    world.nothing("geo-replica")
+    world.measures.pop("acme/geo-replica")
+    world.run(300)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    (run,) = world.decided().unfinished_runs()
+    (lost,) = [x for x in consequences(world.engine.transaction(world.now), run) if "of data are lost" in x]
+    for said in (notice.text, lost):
+        assert re.search(
+            r"at most the last \S+ of data are lost by now, and perhaps more until acme/hq is out: the age", said
+        )
+    assert "the last 0." in notice.text
+    assert "the last 5:" in lost

@@ -149,7 +149,9 @@ def _others(tx: Transaction, service: Service, place_id: str) -> Iterator[str]:
 
 
 def _lost(tx: Transaction, service: Service, move: Move, run: Run) -> Iterator[str]:
-    """How much at most: once the place left was found to be out, nothing more; until then it grows."""
+    """How much at most: once the place left was found to be out, nothing more; until then it grows, and whoever reads
+    it in a mail reads it later.
+    """
     if move.to is None:
         return
     proofs = [s for s in run.steps if s.traits.proves]
@@ -157,7 +159,10 @@ def _lost(tx: Transaction, service: Service, move: Move, run: Run) -> Iterator[s
     until = max(s.ended_at or 0.0 for s in proofs) if out else tx.now()
     age_s = tx.data_age_s(move.data_age, until) if move.data_age is not None else None
     if age_s is not None:
-        yield f"at most the last {show_bound(age_s)} of data are lost: the age of what is at {move.to}"
+        left = list(dict.fromkeys(s.place for s in proofs if s.place is not None and not s.over))
+        over = f"{named(left)} {'is' if len(left) == 1 else 'are'} out" if left else "it runs there"
+        grows = "" if out else f" by now, and perhaps more until {over}"
+        yield f"at most the last {show_bound(age_s)} of data are lost{grows}: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
         yield f"it is not known how much data would be lost: nothing has measured the data at {move.to}"
 
