@@ -220,3 +220,31 @@ def test_a_drill_that_took_its_place_out_and_got_nowhere_is_away_and_what_it_bro
     assert Tongue("fr").known(back.actual.source) != back.actual.source
     said = "no outage is a part of it: what i1 cost is told in the report of each"
     assert found.cost_said.text.format(**found.cost_said.slots) == said
+
+
+def test_how_long_an_outage_was_left_to_people_stands_among_what_did_not_work() -> None:
+    """Held for a minute before anything was done: the report named neither the hold nor what it took."""
+    world = lab()
+    assert world.say(WordKind.HOLD, "acme/erp").accepted
+    hq_loses_power(world)
+    world.run(60)
+    assert world.say(WordKind.RESUME, "acme/erp").accepted
+    world.run(60)
+    outage, a = told(world, erp_outage(world))
+    (held,) = [x for x in failed(outage, a) if x.text.startswith("nothing was done automatically for {time_s}")]
+    assert held.slots["reason"] == "held"
+    assert held.slots["time_s"] == outage.runs[0].started.at - outage.episodes[0].judged[0].at > 50.0
+
+
+def test_what_a_person_does_meanwhile_is_no_time_in_which_nothing_is_done() -> None:
+    """Observed alone, and moved by hand: while that run is at work somebody does something."""
+    world = lab(Mode.OBSERVE)
+    hq_loses_power(world)
+    world.run(60)
+    world.takes["geo-site"] = 30.0
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="acme/geo-site").accepted
+    world.run(60)
+    outage, a = told(world, erp_outage(world))
+    assert a.state == "recovered"
+    (held,) = [x for x in failed(outage, a) if x.text.startswith("nothing was done automatically for {time_s}")]
+    assert held.slots["time_s"] == pytest.approx(outage.runs[0].started.at - outage.episodes[0].judged[-1].at, abs=2.1)

@@ -14,8 +14,9 @@ from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import Participant, Said
 from orchestrator.reports.phases import detected_at
 from orchestrator.reports.shape import Account, TierLine
-from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.story import Episode, RunStory, Story
 
+LEAST_S = 1.0  # of what took less nobody speaks
 Wall = Callable[[float], float]
 
 
@@ -86,6 +87,9 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
                 text = "in the last outage, tier {tier}, {move}, failed: {reason}"
                 lacking = "in the last outage, tier {tier}, {move}, could not help: {reason}"
             yield Said(lacking if tier.state == r.TierState.INELIGIBLE.value else text, slots)
+    for reason, time_s in _left_alone(story, a).items():
+        if time_s >= LEAST_S:
+            yield Said("nothing was done automatically for {time_s}: {reason}", {"time_s": time_s, "reason": reason})
     for run in story.runs:
         yield from _failed_in(run)
     yield from _meanwhile(story)
@@ -97,6 +101,28 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
     if gaps:
         slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}
         yield Said("the controller's machine restarted: {gap_s} of this are from the wall clock alone", slots)
+
+
+def _left_alone(story: Story, a: Account) -> dict[str, float]:
+    """How long, by the judgements on record, an outage was left to people, and why; but for what they did meanwhile."""
+    found: dict[str, float] = {}
+    for episode, outage in zip(story.episodes, a.outages, strict=True):
+        over = episode.opened.first_bad_at + outage.seconds
+        ends = [*(x.at for x in episode.judged[1:]), over]
+        for judged, end in zip(episode.judged, ends, strict=False):
+            asked = judged.decision is r.Decision.ASK and judged.reason is not Reason.TIER_CHOSEN
+            if judged.decision is r.Decision.REFRAIN or asked:
+                found[judged.reason.value] = found.get(judged.reason.value, 0.0) + _idle_s(episode, judged.at, end)
+    return found
+
+
+def _idle_s(episode: Episode, begin: float, end: float) -> float:
+    """How much of this time no run of the outage was at work."""
+    busy_s, at = 0.0, begin
+    for run in sorted(episode.runs, key=lambda x: x.started.at):
+        first, last = max(run.started.at, at), min(run.ended.at if run.ended is not None else end, end)
+        busy_s, at = busy_s + max(0.0, last - first), max(at, last)
+    return max(0.0, end - begin - busy_s)
 
 
 def _why(tier: TierLine) -> str:
