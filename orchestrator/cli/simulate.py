@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -78,7 +79,8 @@ def simulate(
     if seed is not None:
         return _seeded(plan, seed, checks, as_json)
     summary = _run(plan, range(first, first + seeds), jobs or os.cpu_count() or 1, quiet=as_json)
-    return _tell(plan, summary, as_json)
+    of = [*(["--modes", modes] if modes == "auto" else ()), *(["-w", str(workspace)] if workspace is not None else ())]
+    return _tell(plan, summary, as_json, join(["bascule", "simulate", *clients, *of, "--hours", str(hours)]))
 
 
 def _plan(workspace: Path | None, clients: tuple[str, ...]) -> tuple[Model, Mapping[str, float]]:
@@ -126,7 +128,8 @@ def _run(plan: Plan, seeds: range, jobs: int, quiet: bool) -> Summary:
         return run(plan, seeds, min(jobs, len(seeds)), progress)
 
 
-def _tell(plan: Plan, summary: Summary, as_json: bool) -> int:
+def _tell(plan: Plan, summary: Summary, as_json: bool, again: str) -> int:
+    """`again`: the command that simulates the same plan."""
     from orchestrator.cli.simulation_text import as_data, show_summary
 
     if as_json:
@@ -134,11 +137,11 @@ def _tell(plan: Plan, summary: Summary, as_json: bool) -> int:
     else:
         show_summary(plan, summary)
         for one, statement in sorted({(s, v.statement) for s, v in summary.violations})[:1]:
-            _shortest(plan, one, statement)
+            _shortest(plan, one, statement, again)
     return 1 if summary.violations else 0
 
 
-def _shortest(plan: Plan, seed: int, statement: int) -> None:
+def _shortest(plan: Plan, seed: int, statement: int, again: str) -> None:
     """The shortest script that still breaks the statement, as a story."""
     from orchestrator.sim.campaign import CALM_S, Campaign
     from orchestrator.sim.shrink import shrink
@@ -149,7 +152,7 @@ def _shortest(plan: Plan, seed: int, statement: int) -> None:
     print(f"\nThe shortest script of seed {seed} that still breaks statement {statement}:\n")
     result = shrink(campaign.script_player(seed), campaign.script(seed), statement, plan.length_s, CALM_S)
     _story(plan, result, seed, plan.length_s, checks=False, as_json=False)
-    print(f"\nReplay the whole seed: bascule simulate --seed {seed} --hours {plan.hours:g}")
+    print(f"\nReplay the whole seed: {again} --seed {seed}")
 
 
 def _seeded(plan: Plan, seed: int, checks: bool, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted, numeral, show_duration
 from orchestrator.core.model import Json, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.transaction import percentile
@@ -44,8 +44,9 @@ def show_summary(plan: Plan, summary: Summary) -> None:
 
 
 def virtual(hours: float) -> str:
-    """`12 virtual hours`."""
-    return f"{hours:,.0f} virtual hour{'' if round(hours) == 1 else 's'}"
+    """`12 virtual hours`, `0.4 virtual hours`: of a few, tenths count."""
+    told = f"{hours:,.0f}" if hours >= 9.95 else numeral(round(hours, 1))
+    return f"{told} virtual hour{'' if told == '1' else 's'}"
 
 
 def report(plan: Plan, summary: Summary, width: int, *, whole: bool = False) -> Iterator[tuple[str, str]]:

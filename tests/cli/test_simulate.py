@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -125,7 +126,19 @@ def test_a_campaign_of_no_time_at_all_is_no_campaign(hours: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "told"), [(0.4, "0 virtual hours"), (0.97, "1 virtual hour"), (1200.0, "1,200 virtual hours")]
+    ("hours", "told"), [(0.4, "0.4 virtual hours"), (0.97, "1 virtual hour"), (1200.0, "1,200 virtual hours")]
 )
 def test_one_is_one(hours: float, told: str) -> None:
     assert virtual(hours) == told
+
+
+def test_what_is_to_be_typed_again_simulates_the_same_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It left out the clients, the modes and the workspace: the same seed of another plan is another disaster."""
+    typed: list[str] = []
+    broken = replace(summary(), violations=[(7, Violation(1, "at most one decider acts at any time", "two", 3.0))])
+    monkeypatch.setattr("orchestrator.cli.simulate._run", lambda *_, **__: broken)
+    monkeypatch.setattr(
+        "orchestrator.cli.simulate._shortest", lambda _plan, _seed, _statement, again: typed.append(again)
+    )
+    assert simulate("chain", seeds=1, hours=0.125, modes="auto", workspace=CHAIN) == 1
+    assert typed == [f"bascule simulate chain --modes auto -w {CHAIN} --hours 0.125"]
