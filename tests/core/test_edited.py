@@ -14,6 +14,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, lab
+from tests.core.test_isolation import isolating
 from tests.core.world import World, all_of, book
 
 EDITED = "playbooks/geo-site.yml was changed since it was loaded"
@@ -204,3 +205,47 @@ def test_a_tier_that_is_taken_out_of_the_ladder_once_it_has_failed_is_not_booked
     assert len([t for t in world.told if t.id == "r1/failed"]) == 1
     last = world.decided().incidents["i2"].tiers[2]
     assert (last.move, last.state) == ("acme/cloud-instance", r.TierState.INELIGIBLE)
+
+
+# ---- what proves a place to be out is taken out of the plan while it is fenced
+
+
+def without_a_fence(world: World) -> None:
+    places = {**world.model.places, "acme/hq": replace(world.model.places["acme/hq"], fence=None, isolate=None)}
+    world.model = replace(world.model, digest="unfenced", places=places)
+    world.hears(e.ConfigurationLoaded(world.model))
+
+
+def test_a_fence_of_which_nothing_shows_any_more_that_it_holds_is_not_proven() -> None:
+    """Its proof had "nothing to ask", and so was met: the place would have been out, had no invariant stopped it, and
+    with it every decision, for all clients.
+    """
+    world = lab()
+    world.takes["power_off_hq"] = 20.0
+    hq_loses_power(world)
+    world.run(10)
+    assert world.played == ["power_off_hq"]
+    without_a_fence(world)
+    world.run(60)
+    run = world.decided().runs["r1"]
+    assert run.ended is not None
+    assert (run.ended.ok, run.ended.reason) == (False, Reason.FENCE_UNPROVEN)
+    assert run.ended.evidence.endswith("nothing in the plan can show any more that acme/hq is out")
+    assert world.decided().services["acme/erp"].may_act == {"acme/hq"}
+    assert "geo-site" not in world.played
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED and t.subject == "acme/erp"]
+    assert "no fence: nothing in the plan can prove that acme/hq is out" in asked[-1].text
+
+
+def test_an_isolation_of_which_nothing_shows_any_more_that_it_holds_is_not_shown() -> None:
+    world = isolating()
+    world.takes["close_hq"] = 20.0
+    assert world.say(WordKind.SUSPECT, "acme").accepted
+    hq_loses_power(world)
+    world.run(10)
+    assert world.played == ["close_hq"]
+    without_a_fence(world)
+    world.run(60)
+    shown = {s.name: s for x in world.decided().runs.values() for s in x.steps if s.traits.contains}
+    assert (shown["contained-hq"].state, shown["contained-hq"].reason) == (r.StepState.FAILED, Reason.NOT_CONTAINED)
+    assert shown["contained-hq"].evidence == "nothing in the plan can show any more that acme/hq is isolated"

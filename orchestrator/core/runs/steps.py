@@ -185,6 +185,10 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     condition, limit_s = wanted.condition, wanted.timeout_s
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
+    if condition is None and (kind.fences or kind.contains):  # taken out of the configuration meanwhile
+        what = "out" if kind.fences else "isolated"
+        endings.fail(tx, run, step, kind.fails_as, f"nothing in the plan can show any more that {step.place} is {what}")
+        return True
     if not _answered(tx, wanted, since):
         failed = _out_of_time(tx, step, wanted, since)
         if failed is None:
