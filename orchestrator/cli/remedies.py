@@ -187,6 +187,8 @@ def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:
 def _another_plan(x: Refused) -> list[Remedy]:
     run = x.decided.runs.get(x.word.subject)
     about = f"bascule status {quote(run.started.service)}" if run else "bascule status"
+    if run is not None and run.human is not None:
+        return [Remedy("see what it asks by now", about)]
     return [Remedy("say it in the workspace that asked (--workspace); what this run would do", about)]
 
 

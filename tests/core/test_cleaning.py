@@ -170,6 +170,7 @@ def test_what_was_only_edited_is_not_played_and_put_back_it_is(mode: Mode) -> No
     world.outcomes["clean_scratch"] = e.AttemptEnd.PLAN_CHANGED
     world.run(60)
     assert "put it back, or reload" in asked(world)
+    assert f"then: {approving(world.decided().runs['r1'])};" in asked(world)  # its own question, named before it is put
     assert [x.say for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED] == ["bascule reload"]
     assert the_drill(world).ended is None
     digest = book("clean_scratch").digest

@@ -12,6 +12,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import as_shown
 from orchestrator.core.state.decided import Decided, IllegalRecord, Run, ServiceState, Step
 from orchestrator.core.state.fold import apply
 from orchestrator.core.state.transitions import RUN, STEP, RunEvent, StepEvent
@@ -23,7 +24,11 @@ STATES = list(r.StepState)
 
 def site(**geo_site: object) -> World:
     """The lab with geo-site changed so."""
-    world = lab()
+    return changed(lab(), **geo_site)
+
+
+def changed(world: World, **geo_site: object) -> World:
+    """The same world, geo-site changed so."""
     move = replace(world.model.moves["acme/geo-site"], **geo_site)  # type: ignore[arg-type]
     return with_move(world, move)
 
@@ -260,6 +265,38 @@ def test_what_remains_undetermined_is_a_persons_to_decide() -> None:
     assert world.decided().holder_of("service:acme/erp") is run
     world.run(1800)  # time never releases it
     assert world.decided().holder_of("service:acme/erp") is run
+
+
+def test_who_answers_the_first_question_late_has_nothing_tried_again() -> None:
+    """Two people have the same notice; the second answers it when the run asks something else by now."""
+    world = changed(lab(Mode.ASK), safe_to_repeat=False, done_when=None)
+    world.outcomes["geo-site"] = e.AttemptEnd.LOST
+    hq_loses_power(world)
+    world.run(20)
+    run = world.decided().runs["r1"]
+    first = as_shown(run)
+    assert world.say(WordKind.APPROVE, "r1", plan=first).accepted
+    world.run(30)
+    assert run.human is not None
+    late = world.say(WordKind.APPROVE, "r1", plan=first)
+    assert (late.accepted, late.reason) == (False, Reason.ANOTHER_PLAN.value)
+    assert "it asks by now: undetermined: execute: geo-site: lost" in late.evidence
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"]
+    assert world.say(WordKind.APPROVE, "r1", plan=as_shown(run)).accepted
+    world.run(5)
+    assert world.played == ["power_off_hq", "geo-site", "geo-site"]
+
+
+def test_each_time_that_a_run_is_given_to_a_person_is_a_question_of_its_own() -> None:
+    world = undetermined()
+    run, world.outcomes["geo-site"] = world.decided().runs["r1"], e.AttemptEnd.LOST
+    first = as_shown(run)
+    assert world.say(WordKind.APPROVE, "r1", plan=first).accepted
+    world.run(30)
+    assert run.human is not None
+    assert world.say(WordKind.APPROVE, "r1", plan=first).reason == Reason.ANOTHER_PLAN.value
+    assert world.say(WordKind.APPROVE, "r1", plan=as_shown(run)).accepted
 
 
 def test_a_person_may_have_it_tried_again() -> None:

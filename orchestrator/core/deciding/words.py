@@ -293,12 +293,16 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
 
 
 def _another_plan(run: Run, word: WordSpoken) -> Refusal | None:
-    """An id is given again in another workspace, and in a journal that was put back: the plan is what was shown."""
+    """An id is given again in another workspace, and in a journal that was put back; and a run asks more than once.
+
+    The plan is what was shown.
+    """
     shown, started, its_own = word.options.get("plan"), run.started, plan.as_shown(run)
     if shown is None or (len(str(shown)) >= plan.SHOWN and its_own.startswith(str(shown))):
         return None
     its = f"{run.id} is {started.move} for {started.service}, plan {its_own[: plan.SHOWN]}"
-    return Refusal(Reason.ANOTHER_PLAN, f"{its}, and not plan {str(shown)!r}")
+    now = f"; it asks by now: {run.human.reason.value}: {run.human.evidence}" if run.human is not None else ""
+    return Refusal(Reason.ANOTHER_PLAN, f"{its}, and not plan {str(shown)!r}{now}")
 
 
 def _place(named: str, known: list[str]) -> str | None:

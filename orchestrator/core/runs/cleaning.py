@@ -51,7 +51,7 @@ def ask_anew(tx: Transaction, run: Run) -> None:
 def refused(tx: Transaction, run: Run, step: Step, event: StepEnded) -> None:
     """The runner found another one on disk than was loaded, and began nothing: a person puts it back, or reloads."""
     tx.record(StepLooked(tx.now(), run.id, step.name, step.attempt, Reason.PLAN_CHANGED, event.detail))
-    then = f"put it back, or reload; then: {approving(run)}; to leave all as it is: bascule abort {run.id}"
+    then = f"put it back, or reload; then: {approving(run, tx.now())}; to leave all as it is: bascule abort {run.id}"
     endings.to_human(tx, run, Reason.PLAN_CHANGED, f"{step.name}: {event.detail}; {then}", say="bascule reload")
 
 

@@ -200,18 +200,25 @@ def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
     return names
 
 
-def approving(run: Run) -> str:
-    """What approves this run, and no other one that has its id: of another workspace, or of a journal put back."""
-    return f"bascule approve {run.id} --plan {as_shown(run)[:SHOWN]}"
+def approving(run: Run, asked_at: float | None = None) -> str:
+    """What approves this run, and no other one that has its id: of another workspace, or of a journal put back.
+
+    `asked_at`: when it is handed to a person, where that is not on record yet.
+    """
+    return f"bascule approve {run.id} --plan {as_shown(run, asked_at)[:SHOWN]}"
 
 
-def as_shown(run: Run) -> str:
+def as_shown(run: Run, asked_at: float | None = None) -> str:
     """What an approval names: the plan, and which run of this id it was. A move has the same plan every time.
 
+    Where a person has it since, also that question: whoever answers the one before lets nothing be tried again.
     Where it is asked whether it may be cleaned up by something else, also by what.
     """
-    by = sorted(run.human.cleans_by.items()) if run.human is not None else []
-    parts = [run.started.plan_digest, beginning(run), *(f"{step} {digest}" for step, digest in by)]
+    human = run.human
+    since = asked_at if human is None else human.at
+    asked = [f"with a person since {since!r}"] if since is not None else []
+    by = sorted(human.cleans_by.items()) if human is not None else []
+    parts = [run.started.plan_digest, beginning(run), *asked, *(f"{step} {digest}" for step, digest in by)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
