@@ -154,7 +154,7 @@ def verify(
     values, entries = counted(found.figures, "value"), "1 entry" if found.entries == 1 else f"{found.entries} entries"
     told_of = f"{values} worked out again from {entries}, each as it says"
     compared = [line("  each entry is the one that the journal has")] if workspace is not None else []
-    compared += [line(f"  its parts of configuration {x} were not compared: the journal keeps it no more") for x in old]
+    compared += [line(f"  configuration {x} was not compared: the journal keeps it no more") for x in old]
     show([line(f"{file}: {told_of}"), *compared, *(line(f"  {x}") for x in found.not_shown)])
     return 0
 
@@ -199,7 +199,7 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
         asked = _asked(journal)
         subject = _subject(journal, asked, name, from_, to)
         end = journal.state.last.seq if journal.state.last is not None else 0
-        found = carried(subject, journal.state, lambda: (x for x in journal.told() if x.entry.seq <= end), asked)
+        found = carried(subject, journal.state, lambda: journal.told_at(end), asked)
         if edition == "client":
             found = for_client(found, beyond(found, journal.state))
     return Papers(found, made_by(), language)
@@ -269,7 +269,7 @@ def _against(found: Checked, workspace: Path) -> tuple[list[str], list[str]]:
     if found.slice is None:
         return [], []
     with reading_all(find_workspace(workspace)) as journal:
-        kept = Kept(journal.state, journal.told, journal.differs, _asked(journal))
+        kept = Kept(journal.state, journal.told, journal.differs, _asked(journal), journal.told_at)
         wrong = [f"{x} ({workspace})" for x in against(found.slice, kept)]
         return wrong, not_compared(found.slice, journal.state)
 

@@ -208,8 +208,11 @@ class Journal(Leases, Protocol):
         """The entries with a larger `seq` that tell of incidents and moves, and the latest one: see `slices.py`."""
         ...
 
-    def told(self, after: int = 0) -> Iterator[Linked]:
-        """The entries of `story` as they are stored, with their hashes."""
+    def told(self, after: int = 0, end: int | None = None) -> Iterator[Linked]:
+        """The entries of `story` as they are stored, with their hashes.
+
+        `end`: those that told of anything when this number was the latest; nothing is said of what comes after it.
+        """
         ...
 
     def naming(self, *kinds: type[Record]) -> Iterator[Entry]:

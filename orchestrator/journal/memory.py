@@ -146,9 +146,9 @@ class MemoryJournal:
         """The entries that tell of incidents and moves."""
         return (link.entry for link in self.told(after))
 
-    def told(self, after: int = 0) -> Iterator[Linked]:
+    def told(self, after: int = 0, end: int | None = None) -> Iterator[Linked]:
         """The same entries as they are stored, with their hashes."""
-        for first, last in slices.clipped(self._plan(), after):
+        for first, last in slices.clipped(self._plan(end), after):
             previous, start = self._start(first - 1)
             links = self._links[bisect_right(self._links, start, key=_seq) : bisect_right(self._links, last, key=_seq)]
             yield from chain.checked(links, previous, start, self._gap_over)
@@ -307,14 +307,14 @@ class MemoryJournal:
         found = self._binds.get((kind, name))
         return found[0] if found else None
 
-    def _plan(self) -> list[slices.Range]:
-        told, spans = [], slices.Spans()
+    def _plan(self, end: int | None = None) -> list[slices.Range]:
+        told, spans = [], slices.Spans(end)
         for seq, body, _ in self._links:
             records = chain.entry_of(body).records
             if slices.is_told(records):
                 told.append(seq)
                 spans.add(seq, records)
-        return slices.plan(told, spans, self.last_seq())
+        return slices.plan(told, spans, self.last_seq(), end)
 
     def _hash_at(self, seq: int) -> bytes | None:
         at = bisect_right(self._links, seq, key=_seq) - 1

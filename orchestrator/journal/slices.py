@@ -3,6 +3,7 @@
 The one rule it keeps: an entry with anything but verdict changes is always told. Of entries with only verdict changes
 (a check that flaps writes millions), those before an incident's beginning are told, and during an incident those near
 an entry that is told anyway. Reading and thinning follow the same plan. So thinning does not change what a report says.
+A report is read again as the journal was when it was made, at its `end` then: what came later has more told of before.
 
     an entry's records                               told
     -----------------------------------------------------------------------------------
@@ -40,14 +41,17 @@ def opens_or_ends(records: Iterable[Record]) -> bool:
 class Spans:
     """From where to where incidents are open. Give it the entries in which they begin and end, in order."""
 
-    def __init__(self) -> None:
-        """None yet."""
+    def __init__(self, end: int | None = None) -> None:
+        """None yet. `end`: what comes after this number is not there."""
+        self._end = end
         self.openings: list[int] = []
         self._open: dict[str, int] = {}
         self._spans: list[Range] = []
 
     def add(self, seq: int, records: Iterable[Record]) -> None:
         """One more entry in which an incident begins or ends."""
+        if self._end is not None and seq > self._end:
+            return
         for record in records:
             if isinstance(record, IncidentOpened | IncidentReopened):
                 self.openings.append(seq)
@@ -60,8 +64,13 @@ class Spans:
         return merged([*self._spans, *((begin, last) for begin in self._open.values())])
 
 
-def plan(told: Sequence[int], spans: Spans, last: int) -> list[Range]:
-    """What is read of a journal whose entries `told` are always told, in order; the latest one too."""
+def plan(told: Sequence[int], spans: Spans, last: int, end: int | None = None) -> list[Range]:
+    """What is read of a journal whose entries `told` are always told, in order; the latest one too.
+
+    With an `end`, what was told when that was the latest; that one itself only where it tells anything.
+    """
+    if end is not None:
+        told, last = told[: bisect_right(told, end)], min(last, end)
     wanted = [(seq, seq) for seq in told]
     wanted += [(max(1, seq - RECENT), seq) for seq in spans.openings]
     open_ = spans.merged(last)
@@ -70,7 +79,7 @@ def plan(told: Sequence[int], spans: Spans, last: int) -> list[Range]:
         at = bisect_right(begins, seq) - 1
         if at >= 0 and seq <= open_[at][1]:
             wanted.append((max(open_[at][0], seq - NEAR), min(open_[at][1], seq + NEAR)))
-    if last:
+    if last and end is None:
         wanted.append((last, last))
     return merged(wanted)
 

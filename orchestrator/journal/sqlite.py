@@ -170,9 +170,9 @@ class SqliteJournal:
         """The entries that tell of incidents and moves, each checked against the one before it."""
         return (link.entry for link in self.told(after))
 
-    def told(self, after: int = 0) -> Iterator[Linked]:
+    def told(self, after: int = 0, end: int | None = None) -> Iterator[Linked]:
         """The same entries as they are stored, with their hashes."""
-        for first, last in slices.clipped(self._plan(), after):
+        for first, last in slices.clipped(self._plan(end), after):
             previous, start = self._start(first - 1)
             yield from chain.checked(self._links(start, last), previous, start, self._gap_over)
 
@@ -329,19 +329,19 @@ class SqliteJournal:
         """Let go of the file."""
         self._store.close()
 
-    def _plan(self) -> list[slices.Range]:
+    def _plan(self, end: int | None = None) -> list[slices.Range]:
         """What is told. Of a file that is not indexed yet, everything that is not."""
         last = self.last_seq()
         if self._store.version < 2:
             return [(1, last)] if last else []
         done, until = self._store.read(queries.TOLD_DONE)[0]
         told = [seq for (seq,) in self._store.read(queries.TOLD)]
-        spans, at = slices.Spans(), 0
+        spans, at = slices.Spans(end), 0
         while batch := self._store.read(queries.TOLD_OF_INCIDENTS, (at, _BATCH)):
             for seq, body in batch:
                 spans.add(seq, chain.entry_of(body.encode()).records)
             at = batch[-1][0]
-        found = slices.plan(told, spans, last)
+        found = slices.plan(told, spans, last, end)
         return slices.merged([*found, (done + 1, until)]) if done < until else found
 
     def _start(self, after: int) -> tuple[bytes, int]:

@@ -117,6 +117,11 @@ class Reader(Generic[StateT]):
         """The entries that tell of incidents and moves, as they are stored, from the first on."""
         return self._journal.told() if self._journal else iter(())
 
+    def told_at(self, end: int) -> Iterator[Linked]:
+        """Those that told of any when this number was the latest: what came later has more told of before."""
+        found = self._journal.told(end=end) if self._journal else iter(())
+        return (x for x in found if x.entry.seq <= end)
+
     def head(self) -> str:
         """The chain's end, `NUMBER:HASH`."""
         return str(self._journal.head()) if self._journal else ""

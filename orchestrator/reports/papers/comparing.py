@@ -34,13 +34,21 @@ SLACK_S = 60.0  # a wall clock is corrected, and a report is not made in an inst
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The journal at hand. `stories`: all of it; `read`: its entries from the first on; `differs`: why this is not the
-    journal that had this head once; `asked`: its end now.
+    journal that had this head once; `asked`: its end now; `read_at`: what it told when it ended at this number, which is
+    not what it tells of that time by now.
     """
 
     stories: Stories
     read: Callable[[], Iterator[Stored]]
     differs: Callable[[Head], str | None] = lambda _: None
     asked: Asked | None = None
+    read_at: Callable[[int], Iterator[Stored]] | None = None
+
+    def had(self, end: int) -> Iterator[Stored]:
+        """The entries that told of anything when it ended at this number."""
+        if self.read_at is not None:
+            return self.read_at(end)
+        return (x for x in self.read() if x.entry.seq <= end)
 
 
 def against(found: Slice, kept: Kept) -> list[Wrong]:
@@ -50,22 +58,27 @@ def against(found: Slice, kept: Kept) -> list[Wrong]:
         told = why if end is not None else f"{found.head!r} is no end of a journal"
         return [Wrong("proof.head", f"the journal is not the one that it was made from: {told}")]
     then = Stories(lambda digest: kept.stories.model_of(digest) or found.models.get(digest))
-    after = _read_until(then, end.seq, kept.read())
+    then.read(x.entry for x in kept.had(end.seq))
+    after = next((x.entry for x in kept.read() if x.entry.seq > end.seq), None)
     subject = _subject(found, then)
     if subject is None:
         return [Wrong("proof.head", f"the journal knows nothing of {found.subject.id}")]
     if wrong := [*_made(found, kept, then, end, after), *_differing(found.subject, subject)]:
         return wrong
     asked = Asked(found.now, found.wall, found.unwatched_s, found.head)
-    whole = cut(subject, kept.stories, kept.read, asked, found.models)
-    whole = narrowed(replace(whole, pieces=tuple(x for x in whole.pieces if x.seq <= end.seq)), found.subject.width)
+    whole = cut(subject, then, lambda: kept.had(end.seq), asked, found.models)
+    whole = narrowed(whole, found.subject.width)
     theirs = for_client(whole, beyond(whole, then)) if found.edition is Edition.CLIENT else whole
     return [*_entries(found, theirs), *_models(found, theirs, kept.stories)]
 
 
 def not_compared(found: Slice, stories: Stories) -> list[str]:
-    """The configurations of a slice that the journal at hand keeps no more: their parts cannot be compared."""
-    return sorted(name for name in found.models if _let_go_of(name, stories))
+    """The configurations of a slice that the journal at hand keeps no more: their parts cannot be compared.
+
+    Of a period also the one that said which services there were when it was made.
+    """
+    said = [d for at, d in stories.configured if at <= found.now] if found.subject.kind is ReportKind.PERIOD else []
+    return sorted(name for name in {*found.models, *said[-1:]} if _let_go_of(name, stories))
 
 
 def _subject(found: Slice, then: Stories) -> Subject | None:
@@ -74,7 +87,8 @@ def _subject(found: Slice, then: Stories) -> Subject | None:
     if given.kind is ReportKind.PERIOD:
         if given.from_wall is None or given.to_wall is None:
             return None
-        services = [s for s in (then.model.services if then.model is not None else ()) if _client(s) == given.id]
+        known = then.model.services if then.model is not None else given.services if then.configured else ()
+        services = [s for s in known if _client(s) == given.id]
         return period_of(then, found.now, given.id, services, given.from_wall, given.to_wall)
     if given.kind is ReportKind.DRILL:
         runs = of_drill(then, given.id)
@@ -101,15 +115,6 @@ def _differing(given: Subject, had: Subject) -> Iterator[Wrong]:
             told, there = getattr(given, f.name), getattr(had, f.name)
             if told != there:
                 yield Wrong(f"proof.head.subject.{f.name}", f"the file says {told!r}, the journal says {there!r}")
-
-
-def _read_until(then: Stories, end: int, stored: Iterator[Stored]) -> Entry | None:
-    """Take in what the journal had up to this number; the first entry after it, if there is one by now."""
-    for x in stored:
-        if x.entry.seq > end:
-            return x.entry
-        then.read([x.entry])
-    return None
 
 
 def _made(found: Slice, kept: Kept, then: Stories, end: Head, after: Entry | None) -> Iterator[Wrong]:
