@@ -13,7 +13,7 @@ is found again only in that file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,7 @@ def kept(workspace: Path) -> Beside:
 
     Inventories that can be read now are used as they are; another one is the one that was in force. May take long.
     """
-    now, wrong = load_notify(workspace)
-    whole = not wrong.found
+    now, _ = load_notify(workspace)
     try:
         known = json.loads((workspace / FOLDER / FILE).read_text(encoding="utf-8"))
         lost: list[str] = []
@@ -124,7 +123,7 @@ def kept(workspace: Path) -> Beside:
         references = dict(known["secrets"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # kept by another version, or not at all
         return Beside(notify=now, inventories=sources_of(workspace))
-    notify = now if whole else _together(found.notify, now)
+    notify = _together(found.notify, now, frozenset(lost))
     there = {way.label for way in every_way(notify) if isinstance(way, AppriseWay)}
     stale: dict[str, Stale] = {}
     secrets = Secrets(workspace)
@@ -137,7 +136,7 @@ def kept(workspace: Path) -> Beside:
         for reference, (template, owner, host) in references.items():
             if owner == client:
                 secrets.refer(reference, template, Variables(inventory, host, workspace))
-    lost = [] if whole else [way for way in dict.fromkeys(lost) if way not in there]
+    lost = [way for way in dict.fromkeys(lost) if way not in there]
     return replace(found, notify=notify, stale=stale, secrets=secrets, lost=tuple(lost))
 
 
@@ -249,11 +248,14 @@ def _where(kept_in: Any) -> KeptIn:
     return (str(kept_in[0]), str(kept_in[1])) if kept_in else None
 
 
-def _together(kept_: NotifySettings, now: NotifySettings) -> NotifySettings:
-    """What was kept, with the ways that can be read now beside them."""
+def _together(kept_: NotifySettings, now: NotifySettings, lost: Set[str]) -> NotifySettings:
+    """What was kept, and of the ways whose addresses are not to be had of it those that can be read now.
+
+    No others: a client, or a person, of this name may be another one by now.
+    """
 
     def both(one: tuple[Way, ...], other: tuple[Way, ...]) -> tuple[Way, ...]:
-        return tuple(dict.fromkeys((*one, *other)))
+        return tuple(dict.fromkeys((*one, *(way for way in other if way.label in lost))))
 
     people = {**now.people, **kept_.people}
     return replace(

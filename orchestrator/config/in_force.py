@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,11 +133,16 @@ def remember(loaded: Loaded) -> None:
         log.warning("what belongs to the configuration could not be kept", why=str(refused))
 
 
-def say_invalid(beside: Beside, digest: str | None, faults: Iterable[Fault]) -> None:
-    """Log what is wrong with the files, and what acts in their place."""
-    log.error("configuration invalid: the last journaled one is in force", digest=digest)
-    for fault in faults:
-        log.error("configuration invalid", fault=str(fault))
+def say_invalid(beside: Beside, digest: str | None, faults: Sequence[Fault], why_not: Iterable[str]) -> None:
+    """Log what is wrong with the files, or stands against them, and what acts in their place."""
+    if faults:
+        log.error("configuration invalid: the last journaled one is in force", digest=digest)
+        for fault in faults:
+            log.error("configuration invalid", fault=str(fault))
+    else:
+        log.error("the last journaled configuration is in force", digest=digest)
+        for why in why_not:
+            log.error("the new configuration cannot be put in force", why=why)
     if beside.digest != digest:
         log.warning("what belongs to the configuration in force was not kept: it is as far as files can be read")
     for client, stale in beside.stale.items():

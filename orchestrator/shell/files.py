@@ -19,13 +19,17 @@ from orchestrator.config.settings import JournalSettings
 from orchestrator.core.model import Json, Model
 from orchestrator.core.runs.replacing import objections
 from orchestrator.core.state.decided import Decided
+from orchestrator.journal.journal import JournalError
+from orchestrator.reports.reader import reading
 from orchestrator.shell.plans import Books
 
 log = structlog.get_logger(__name__)
 
 
 class Files:
-    """Of one controller. `loaded` is None while the last journaled configuration is in force: they were invalid."""
+    """Of one controller. `loaded` is None while the last journaled configuration is in force since its start: they were
+    invalid then, or something open stood against them.
+    """
 
     def __init__(self, workspace: Path, load: Callable[[], Loaded]) -> None:
         """Nothing is read yet. `load` raises ConfigurationInvalid."""
@@ -38,6 +42,7 @@ class Files:
         self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
         self._written: Mapping[str, str] = {}  # the files that were read, by digest
         self._led: Mapping[str, Mapping[str, str]] = {}  # by client: the same of what decides where a login leads
+        self._keeps: JournalSettings | None = None  # what they said at the start
         self._refused: Model | None = None  # that of valid files, which something open stood against
         self._reading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._keeping: set[asyncio.Task[None]] = set()
@@ -45,22 +50,43 @@ class Files:
     async def begin(self, has_older: Callable[[], bool]) -> None:
         """Read them for the first time. Raises ConfigurationInvalid where there is no older configuration."""
         try:
-            self.loaded, self.secrets, self._written = await self.read()
-            self.beside = beside(self.loaded)
-            self._led = await asyncio.to_thread(self._leading, self.loaded)
+            loaded, self.secrets, self._written = await self.read()
+            self._keeps = loaded.journal
+            if against := await asyncio.to_thread(_open_against, self._workspace, loaded.model):
+                self.refuse(loaded.model)
+                self.not_in_force = against
+                await self._go_by_what_was_kept()
+                return
+            self.loaded, self.beside = loaded, beside(loaded)
+            self._led = await asyncio.to_thread(self._leading, loaded)
         except ConfigurationInvalid as invalid:
             if not has_older():
                 raise
             self.invalid = invalid
             self.not_in_force = [str(fault) for fault in invalid.faults]
-            self.beside = await asyncio.to_thread(kept, self._workspace)  # before the lease: it may take long
-            if self.beside.secrets is not None:
-                self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
+            await self._go_by_what_was_kept()
+
+    async def _go_by_what_was_kept(self) -> None:
+        """A model goes with its own inventories and people: those of the files may be others' by now.
+
+        Before the lease: it may take long.
+        """
+        self.beside = await asyncio.to_thread(kept, self._workspace)
+        if self.beside.secrets is not None:
+            self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
+
+    def say_older(self, digest: str | None) -> str:
+        """Log why the last journaled configuration acts; what those on call are told of it."""
+        in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else (), self.not_in_force)
+        if self.invalid is not None:
+            return "the configuration is invalid; the last journaled one is in force: `bascule validate`"
+        why = "; ".join(self.not_in_force)
+        return f"the files cannot be put in force; the last journaled configuration is, until `bascule reload`: {why}"
 
     @property
     def keeping(self) -> JournalSettings | None:
         """How long is kept what, by the files; None: they were invalid."""
-        return self.loaded.journal if self.loaded is not None else None
+        return self.loaded.journal if self.loaded is not None else self._keeps
 
     def edited(self) -> bool:
         """Whether files are not as they were loaded: what was edited since waits for somebody to say so."""
@@ -151,3 +177,12 @@ class Files:
     async def _remember(self, loaded: Loaded) -> None:
         async with self._remembering:
             await asyncio.to_thread(in_force.remember, loaded)
+
+
+def _open_against(workspace: Path, model: Model) -> list[str]:
+    """What is open by the journal, and keeps these files from being put in force at a start."""
+    try:
+        with reading(workspace) as journal:
+            return objections(journal.state.decided, model)
+    except JournalError:
+        return []  # whoever opens it for good says so

@@ -126,8 +126,7 @@ class Controller:
     def _take_over(self) -> None:
         self.journal: Journal = open_journal(self.workspace, self._after)
         self._opened.callback(self.journal.close)
-        loaded = self.files.loaded
-        self.upkeep = Upkeep(self.workspace, self.journal, loaded.journal if loaded else None, in_thread)
+        self.upkeep = Upkeep(self.workspace, self.journal, self.files.keeping, in_thread)
         lease = self.journal.acquire(self.name, LEASE_S)
         if isinstance(lease, Refused):
             raise LeaseRefused(str(lease), head if (head := self.journal.head()).seq else None)
@@ -262,7 +261,7 @@ class Controller:
         self.files.use(loaded, found, also)
         self.notifier.use(also.notify)
         self.runner.use_inventories(also.to_play())
-        self.upkeep.use(loaded.journal if loaded else None)
+        self.upkeep.use(self.files.keeping)
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
@@ -275,9 +274,7 @@ class Controller:
             if files.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
             raise files.invalid
-        in_force.say_invalid(files.beside, digest, files.invalid.faults if files.invalid else ())
-        notice = f"invalid configuration/{self.lease.epoch}"
-        text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
+        notice, text = f"invalid configuration/{self.lease.epoch}", files.say_older(digest)
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
         return decode(Model, stored)
 

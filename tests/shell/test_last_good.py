@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from orchestrator.config import beside_model, last_read
 from orchestrator.core import records as r
 from orchestrator.core.people import AppriseWay, CommandWay
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.shell import unread
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
@@ -123,6 +126,56 @@ def tells(small: Small) -> Path:
     people = f"people: {{ada: {{name: Ada, ways: [{{name: file, command: [{small.path}/tell]}}]}}}}\non_call: [ada]\n"
     write(small.path / "inventories/acme/people.yml", people)
     return told
+
+
+def breaks_out(small: Small) -> None:
+    """The journal has an incident of acme/web, which goes on."""
+    small.web.file.unlink()
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("before", 20.0)
+    assert isinstance(lease, Lease)
+    at, digest = journal.open_axis().now(), next(iter(small.records(r.Configured))).digest  # type: ignore[attr-defined]
+    opened = r.IncidentOpened(at, "i1", "acme/web", at - 1.0, None, "no reply", at - 2.0)
+    journal.append(lease, at, time.time(), [opened], {})
+    assert journal.load_model(digest) is not None
+    journal.release(lease)
+    journal.close()
+
+
+async def test_what_stands_against_the_files_at_a_start_goes_on_with_its_own_people_and_inventory(small: Small) -> None:
+    """While no daemon runs the folder is renamed, and another client takes the name: its outage is not theirs."""
+    write(small.path / "inventories/acme/services.yml", watched := SERVICES.replace("mode: auto", "mode: observe"))
+    tells(small)
+    await begun_once(small)
+    breaks_out(small)
+    before = small.path / "inventories/acme"
+    before.rename(small.path / "inventories/acme-sa")
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        (why,) = controller.files.not_in_force
+        assert why == "acme/web has incident i1 open and cannot be removed"
+        assert list(controller.shell.engine.model.services) == ["acme/web"]
+        assert controller.files.beside.digest == controller.shell.engine.model.digest
+        assert controller.notifier.settings.on_call["acme"] == ("acme/ada",)
+        assert controller.notifier.settings.people["acme/ada"].name == "Ada"
+        stale = controller.files.beside.stale["acme"]
+        assert "hosts.yml is not there any more" in str(stale)
+        assert controller.files.keeping is not None  # how the journal is kept is not in question
+        assert await controller.reload() == [why]
+    finally:
+        await controller.close()
+    (small.path / "inventories/acme-sa").rename(before)
+    write(before / "people.yml", "people: {ada: {name: Eve, ways: [{command: [/bin/cat]}]}}\non_call: [ada]\n")
+    write(before / "services.yml", watched.replace("  web:\n", "  shop:\n"))
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        assert list(controller.shell.engine.model.services) == ["acme/web"]
+        ada = controller.notifier.settings.people["acme/ada"]
+        assert (ada.name, ada.ways) == ("Ada", (CommandWay((f"{small.path}/tell",), "file"),))
+    finally:
+        await controller.close()
 
 
 async def test_a_daemon_that_acts_on_older_files_says_so_in_ready_and_status(small: Small) -> None:

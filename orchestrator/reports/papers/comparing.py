@@ -34,8 +34,8 @@ SLACK_S = 60.0  # a wall clock is corrected, and a report is not made in an inst
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The journal at hand. `stories`: all of it; `read`: its entries from the first on; `differs`: why this is not the
-    journal that had this head once; `asked`: its end now; `read_at`: what it told when it ended at this number, which is
-    not what it tells of that time by now.
+    journal that had this head once; `asked`: its end now; `read_at`: what it told when it ended at this number,
+    which is not what it tells of that time by now.
     """
 
     stories: Stories
