@@ -16,6 +16,7 @@ from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, i
 from orchestrator.config.beside_model import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
 from orchestrator.config.settings import JournalSettings
+from orchestrator.core.codec import CodecError
 from orchestrator.core.model import Json, Model
 from orchestrator.core.runs.replacing import objections
 from orchestrator.core.state.decided import Decided
@@ -76,12 +77,11 @@ class Files:
             self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
 
     def say_older(self, digest: str | None) -> str:
-        """Log why the last journaled configuration acts; what those on call are told of it."""
+        """Log why the last journaled configuration acts; what every client's people are told of it: it names nobody."""
         in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else (), self.not_in_force)
         if self.invalid is not None:
             return "the configuration is invalid; the last journaled one is in force: `bascule validate`"
-        why = "; ".join(self.not_in_force)
-        return f"the files cannot be put in force; the last journaled configuration is, until `bascule reload`: {why}"
+        return "the files cannot be put in force; the last journaled configuration is: `bascule status`"
 
     @property
     def keeping(self) -> JournalSettings | None:
@@ -183,6 +183,6 @@ def _open_against(workspace: Path, model: Model) -> list[str]:
     """What is open by the journal, and keeps these files from being put in force at a start."""
     try:
         with reading(workspace) as journal:
-            return objections(journal.state.decided, model)
-    except JournalError:
+            return objections(journal.state.decided, model) if journal.state.model is not None else []
+    except (JournalError, CodecError):
         return []  # whoever opens it for good says so

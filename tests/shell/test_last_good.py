@@ -163,6 +163,8 @@ async def test_what_stands_against_the_files_at_a_start_goes_on_with_its_own_peo
         assert "hosts.yml is not there any more" in str(stale)
         assert controller.files.keeping is not None  # how the journal is kept is not in question
         assert await controller.reload() == [why]
+        told = "the files cannot be put in force; the last journaled configuration is: `bascule status`"
+        assert controller.files.say_older("") == told  # all clients' people are told: it names none
     finally:
         await controller.close()
     (small.path / "inventories/acme-sa").rename(before)
