@@ -106,7 +106,7 @@ class Transaction:
         self.basis = Basis()  # of what comes next: whoever wants to know puts another one there first
         self._rows = rows
         self._now = now
-        self._fallen: dict[tuple[str, float, float, str], tuple[list[str], float]] = {}
+        self._fallen: dict[tuple[str, float, float, str], tuple[int, dict[str, list[str]], float]] = {}
         self._references = references if references is not None else {}
         self._blind: dict[str, bool] = {}
         self._watch = watch if watch is not None else Watch(decided.controller.at if decided.controller else 0.0)
@@ -129,7 +129,7 @@ class Transaction:
         self.basis.more = True
         return self._rows
 
-    def fallen(self) -> dict[tuple[str, float, float, str], tuple[list[str], float]]:
+    def fallen(self) -> dict[tuple[str, float, float, str], tuple[int, dict[str, list[str]], float]]:
         """What `policy.mass_failure` has found so far; it depends on the time."""
         self.basis.more = True
         return self._fallen

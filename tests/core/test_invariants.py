@@ -5,6 +5,7 @@ The records are written past the guards, as a defect would write them.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -308,6 +309,16 @@ def test_13_so_many_causes_there_are_at_least(falls: list[set[str]], apart: int)
 def test_13_never_more_than_the_guard_counts(falls: list[frozenset[str]]) -> None:
     """Else it would stop what the guard rightly lets through."""
     assert acting._apart(falls) <= len(failing_together._explaining(falls))
+
+
+@given(st.lists(st.frozensets(st.sampled_from("abcdef"), min_size=1, max_size=3), max_size=12))
+def test_13_what_explains_most_is_found_first_however_it_is_counted(falls: list[frozenset[str]]) -> None:
+    found, left = [], falls
+    while left:
+        counts = Counter(name for domains in left for name in domains)
+        found.append(min(counts, key=lambda name: (-counts[name], name)))
+        left = [domains for domains in left if found[-1] not in domains]
+    assert failing_together._explaining(falls) == found
 
 
 # ---- fences

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted, named, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict, WordAccepted
@@ -161,15 +161,16 @@ def mass_failure(tx: Transaction, service: Service) -> Finding | None:
     own, resumed_at = tx.limits(service.client), tx.state(service).resumed_at
     everyone = max(own, tx.model.limits, key=lambda x: x.failure_domains)
     for limits, client in ((everyone, ""), (own, service.client)):
-        domains, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, ""))
-        if not client and len(domains) > limits.failure_domains:
-            domains, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, service.client))
-        if len(domains) > limits.failure_domains:
+        count, of, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, ""))
+        if not client and count > limits.failure_domains:
+            count, of, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, service.client))
+        if count > limits.failure_domains:
             tx.wake(leaves_at)
-            told = [name for name in domains if is_of(service.client, name)]
-            told += [f"{others} of other clients"] if (others := len(domains) - len(told)) else []
+            mine = of.get(service.client, [])
+            told = [named(mine)] if mine else []
+            told += [f"{others} of other clients"] if (others := count - len(mine)) else []
             window = show_duration(limits.failure_window_s)
-            evidence = f"{len(domains)} failure domains within {window}: {', '.join(told)}"
+            evidence = f"{count} failure domains within {window}: {', '.join(told)}"
             return Finding(Decision.ASK, Reason.MASS_FAILURE, evidence)
         if own is everyone:
             break
