@@ -184,6 +184,20 @@ def test_what_was_only_edited_is_not_played_and_put_back_it_is(mode: Mode) -> No
     assert over(world).ok, "\n".join(story(world))
 
 
+def test_a_question_put_while_another_waits_names_itself_and_not_the_one_before() -> None:
+    """It is with a person, for it takes too long, and then the runner finds another file than was loaded."""
+    world = stage(Mode.ASK)
+    world.takes["clean_scratch"] = 100_000.0
+    assert rehearse(world).accepted
+    world.run(60)
+    world.stand_still(3300)
+    world.run(10)
+    assert "longer than" in asked(world)
+    world.run(10)
+    world.hears(e.StepEnded(e.StepKey("r1", "clean-up", 1), e.AttemptEnd.PLAN_CHANGED, EDITED))
+    assert f"then: {approving(world.decided().runs['r1'])};" in asked(world)
+
+
 def test_who_gives_a_clean_up_more_time_has_not_said_that_another_may_be_played() -> None:
     world = stage(Mode.ASK)
     world.takes["clean_scratch"] = 100_000.0

@@ -203,7 +203,7 @@ def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
 def approving(run: Run, asked_at: float | None = None) -> str:
     """What approves this run, and no other one that has its id: of another workspace, or of a journal put back.
 
-    `asked_at`: when it is handed to a person, where that is not on record yet.
+    `asked_at`: when it is handed to a person, where that is not on record yet: that is the question, and none before.
     """
     return f"bascule approve {run.id} --plan {as_shown(run, asked_at)[:SHOWN]}"
 
@@ -214,8 +214,8 @@ def as_shown(run: Run, asked_at: float | None = None) -> str:
     Where a person has it since, also that question: whoever answers the one before lets nothing be tried again.
     Where it is asked whether it may be cleaned up by something else, also by what.
     """
-    human = run.human
-    since = asked_at if human is None else human.at
+    human = run.human if asked_at is None else None
+    since = human.at if human is not None else asked_at
     asked = [f"with a person since {since!r}"] if since is not None else []
     by = sorted(human.cleans_by.items()) if human is not None else []
     parts = [run.started.plan_digest, beginning(run), *asked, *(f"{step} {digest}" for step, digest in by)]
