@@ -26,6 +26,8 @@ from orchestrator.shell.plans import Books
 
 log = structlog.get_logger(__name__)
 
+KEPT_WITHIN_S = 5.0  # at the end, for what is still to be kept: the lease is given back after it
+
 
 class Files:
     """Of one controller. `loaded` is None while the last journaled configuration is in force since its start: they were
@@ -171,8 +173,9 @@ class Files:
             keeping.add_done_callback(self._keeping.discard)
 
     async def close(self) -> None:
-        """When all is kept."""
-        await asyncio.gather(*self._keeping, return_exceptions=True)
+        """When all is kept; on a disk that hangs it is not, and the next start says so."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=KEPT_WITHIN_S)
 
     async def _remember(self, loaded: Loaded) -> None:
         async with self._remembering:

@@ -20,17 +20,18 @@ from orchestrator.config import in_force
 from orchestrator.daemon import threads
 
 threads.END_S = 0.1
-hangs_at, reads, as_written = int(sys.argv.pop(1)), 0, in_force.as_written
+name, hangs_at, reads = sys.argv.pop(1), int(sys.argv.pop(1)), 0
+reader = getattr(in_force, name)
 
-def hanging(workspace):
+def hanging(of):
     global reads
     reads += 1
     if reads == hangs_at:
         print("it hangs", flush=True)
         time.sleep(600)
-    return as_written(workspace)
+    return reader(of)
 
-in_force.as_written = hanging
+setattr(in_force, name, hanging)
 sys.exit(main())
 """
 
@@ -43,10 +44,17 @@ def small(tmp_path: Path) -> Iterator[Small]:
     workspace.close()
 
 
-@pytest.mark.parametrize(("hangs_at", "when"), [(1, "at its start"), (2, "as it reads its files again")])
-def test_what_hangs_keeps_no_daemon_from_its_end(small: Small, hangs_at: int, when: str) -> None:
+@pytest.mark.parametrize(
+    ("reader", "hangs_at", "when"),
+    [
+        ("as_written", 1, "at its start"),
+        ("as_written", 2, "as it reads its files again"),
+        ("remember", 1, "as it keeps what belongs to those that it has put in force"),
+    ],
+)
+def test_what_hangs_keeps_no_daemon_from_its_end(small: Small, reader: str, hangs_at: int, when: str) -> None:
     log = small.path / "daemon-1.log"
-    daemon = [sys.executable, "-c", PROGRAM, str(hangs_at), "daemon", "--workspace", str(small.path)]
+    daemon = [sys.executable, "-c", PROGRAM, reader, str(hangs_at), "daemon", "--workspace", str(small.path)]
     with log.open("wb") as out:
         program = subprocess.Popen([*tied("TERM"), *daemon], stdout=out, stderr=subprocess.STDOUT)
     small.started.append(program)
