@@ -76,6 +76,29 @@ def test_a_clean_up_that_was_loaded_since_waits_for_a_person(mode: Mode, parts: 
     assert len(world.played) > 3
 
 
+@pytest.mark.parametrize(
+    ("at_work", "part", "reason", "what"),
+    [
+        ("prepare_scratch", "apart_when", Reason.NOT_APART, "it cannot reach what serves"),
+        ("restore_scratch", "verify", Reason.NOT_CONFIRMED, "what was rehearsed is well"),
+    ],
+)
+def test_what_nothing_shows_any_more_is_not_shown(at_work: str, part: str, reason: Reason, what: str) -> None:
+    """A reload took the proof out while the rehearsal was at work: there was "nothing to ask", and so it was met."""
+    world = stage()
+    world.takes[at_work] = 30.0
+    assert rehearse(world).accepted
+    world.run(10)
+    assert world.played[-1] == at_work
+    loads(world, **{part: None})
+    world.run(90)
+    (step,) = (s for s in world.decided().runs["r1"].steps if s.traits.fails_as is reason)
+    assert (step.state, step.reason) == (r.StepState.FAILED, reason)
+    assert step.evidence == f"nothing in the plan can show any more that {what}"
+    assert not over(world).ok
+    assert world.played[-2:] == ["clean_scratch", "survey"]
+
+
 def test_approved_it_is_played_once_and_the_drill_ends_well() -> None:
     world = rehearsing(Mode.ASK)
     world.effects["wipe"] = world.effects["clean_scratch"]

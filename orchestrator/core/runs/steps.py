@@ -185,9 +185,8 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     condition, limit_s = wanted.condition, wanted.timeout_s
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
-    if condition is None and (kind.fences or kind.contains):  # taken out of the configuration meanwhile
-        what = "out" if kind.fences else "isolated"
-        endings.fail(tx, run, step, kind.fails_as, f"nothing in the plan can show any more that {step.place} is {what}")
+    if condition is None and (what := _shows(step)):  # taken out of the configuration meanwhile
+        endings.fail(tx, run, step, kind.fails_as, f"nothing in the plan can show any more that {what}")
         return True
     if not _answered(tx, wanted, since):
         failed = _out_of_time(tx, step, wanted, since)
@@ -218,6 +217,16 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
     if kind.fences and step.place is not None:
         endings.out(tx, run, step.place, Reason.CONDITIONS_MET, evidence)
     return True
+
+
+def _shows(step: Step) -> str:
+    """What a step is in the plan to show: with nothing to ask, it shows nothing. Empty: a move need not ask that."""
+    kind = step.traits
+    if kind.fences or kind.contains:
+        return f"{step.place} is {'out' if kind.fences else 'isolated'}"
+    if kind.confirms:
+        return "what was rehearsed is well"
+    return "it cannot reach what serves" if kind.rehearses else ""
 
 
 def _answered(tx: Transaction, wanted: Wanted, since: float) -> bool:
