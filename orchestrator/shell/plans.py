@@ -44,11 +44,11 @@ class Plans:
         self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def before(self, word: e.WordSpoken, now: float) -> None:
-        """Look at what this word would have played, so that it is answered by what there is.
+        """Look at what this word would have played, so that it is answered by what there is. A repeat has its answer.
 
         Raises TimeoutError where the files do not answer within `LOOK_S`.
         """
-        if word.kind in MOVING:
+        if word.kind in MOVING and word.id not in self._engine().decided.words:
             async with asyncio.timeout(LOOK_S):
                 await self._look(self._books(now, word.subject))
 

@@ -64,7 +64,7 @@ async def test_another_clients_are_looked_at_again_and_again(disk: Disk, monkeyp
 async def test_a_word_whose_plan_cannot_be_looked_at_is_refused(
     small: Small, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And says why; nothing is decided."""
+    """And says why; nothing is decided. Of one that was answered before that would not be true."""
     controller = Controller(small.path)
     await controller.start()
     try:
@@ -73,6 +73,11 @@ async def test_a_word_whose_plan_cannot_be_looked_at_is_refused(
         answer = await controller.speak(word)
         assert (answer.accepted, answer.evidence) == (False, FILES_SILENT)
         assert not controller.shell.engine.decided.runs
+        disk.goes_on.set()
+        said = await controller.speak(word)
+        assert said.evidence != FILES_SILENT
+        disk.goes_on.clear()
+        assert await controller.speak(word) == said, "a repeat is answered as it was, whatever hangs by now"
     finally:
         disk.goes_on.set()
         await controller.close()
