@@ -20,8 +20,9 @@ def begin() -> Path:
     usual = Path(tempfile.gettempdir())
     for left in usual.glob(f"{PREFIX}*-*"):
         of = left.name.removeprefix(PREFIX).partition("-")[0]
-        if left.lstat().st_uid == os.geteuid() and not _runs(of):
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run, which begins now, removes it too
+            if left.lstat().st_uid == os.geteuid() and not _runs(of):
+                shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     folder.chmod(0o1777)  # some of them work as another user
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(usual))

@@ -25,3 +25,10 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch
     assert {x.name for x in tmp_path.iterdir()} == {others.name, mine.name}
     scratch.end(mine)
     assert {x.name for x in tmp_path.iterdir()} == {others.name}
+
+
+def test_what_another_run_removes_at_the_same_time_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([tmp_path / "bt-1-gone"]))
+    assert scratch.begin().is_dir()
