@@ -70,8 +70,9 @@ def undeclared(service: Service, found: d.ServiceState, state: d.Decided, model:
     known = {*model.places, service.home, *(x.to for x in model.moves.values())}
     for place in sorted({found.place or "", *found.may_act} - known - {""}):
         asks = "; nothing can prove that it is out, so that a move elsewhere asks a person first"
-        more = asks if service.exclusive else ""
-        yield f"it is on record at {place}, which is no place of the configuration any more{more}"
+        more = asks if service.exclusive and place in found.may_act else ""
+        where = "is on record" if place == found.place else "may act"
+        yield f"it {where} at {place}, which is no place of the configuration any more{more}"
     for move, name in state.engaged.items():
         run = state.runs.get(name)
         whose = run.started.service if run is not None and run.started.service in model.services else service.id

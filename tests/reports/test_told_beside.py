@@ -20,6 +20,7 @@ from orchestrator.reports.papers.narrowing import carried
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Known
+from orchestrator.reports.status_notes import undeclared
 from orchestrator.reports.stories import Stories
 from tests.core.drill_stage import drill, stage
 from tests.core.stage import hq_loses_power, lab
@@ -161,13 +162,7 @@ def test_how_old_the_data_was_where_a_person_states_that_a_place_is_out_is_told_
     assert Tongue("fr").known(a.rpa.source).startswith("les données trouvées")
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_a_place_that_is_none_of_the_configuration_any_more_is_told(exclusive: bool) -> None:
-    """The head office was renamed. What was fenced by itself asks a person now, and nothing said so before a disaster:
-    the service "is at hq", and its home is elsewhere.
-    """
-    world = lab(exclusive=exclusive)
-    assert "no place of the configuration" not in status_of(world)
+def hq_is_renamed(world: World) -> None:
     places = {x: place for x, place in world.model.places.items() if x != "acme/hq"}
     places["acme/paris"] = replace(world.model.places["acme/hq"], id="acme/paris", name="paris")
     moves = {x: replace(y, to="acme/paris" if y.to == "acme/hq" else y.to) for x, y in world.model.moves.items()}
@@ -175,6 +170,16 @@ def test_a_place_that_is_none_of_the_configuration_any_more_is_told(exclusive: b
     world.model = replace(world.model, digest="renamed", places=places, moves=moves, services=services)
     world.hears(ConfigurationLoaded(world.model))
     world.run(10)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_place_that_is_none_of_the_configuration_any_more_is_told(exclusive: bool) -> None:
+    """The head office was renamed. What was fenced by itself asks a person now, and nothing said so before a disaster:
+    the service "is at hq", and its home is elsewhere.
+    """
+    world = lab(exclusive=exclusive)
+    assert "no place of the configuration" not in status_of(world)
+    hq_is_renamed(world)
     said = [x.strip() for x in status_of(world).splitlines() if "acme/hq, which is no place" in x]
     assert len(said) == 2  # of both of its services
     assert sum("asks a person first" in x for x in said) == exclusive
@@ -248,3 +253,22 @@ def test_what_a_person_does_meanwhile_is_no_time_in_which_nothing_is_done() -> N
     assert a.state == "recovered"
     (held,) = [x for x in failed(outage, a) if x.text.startswith("nothing was done automatically for {time_s}")]
     assert held.slots["time_s"] == pytest.approx(outage.runs[0].started.at - outage.episodes[0].judged[-1].at, abs=2.1)
+
+
+def test_of_a_renamed_place_that_is_out_nobody_is_asked_and_one_that_may_act_is_not_where_it_is() -> None:
+    """The head office was proven to be out, and the move to the other site failed half way; then hq was renamed."""
+    world = lab()
+    world.outcomes["geo-site"] = AttemptEnd.FAILED
+    world.bad("cloud-ready")
+    hq_loses_power(world)
+    world.run(60)
+    erp = world.decided().services["acme/erp"]
+    assert (erp.place, erp.may_act) == ("acme/hq", {"acme/geo"})
+    hq_is_renamed(world)
+    world.run(10)
+    state, model = world.decided(), world.model
+    (note,) = undeclared(model.services["acme/erp"], erp, state, model)
+    assert note == "it is on record at acme/hq, which is no place of the configuration any more"
+    there = replace(erp, place="acme/geo", may_act={"acme/geo", "acme/hq"})
+    (note,) = undeclared(model.services["acme/erp"], there, state, model)
+    assert note.startswith("it may act at acme/hq, which is no place of the configuration any more; nothing can prove")
