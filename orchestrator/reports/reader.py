@@ -164,16 +164,18 @@ class Reader(Generic[StateT]):
 
 
 @contextmanager
-def reading(workspace: Path, passed_over: PassedOver = ignore) -> Iterator[Reader[State]]:
+def reading(workspace: Path, passed_over: PassedOver = ignore, *, pin: bool = True) -> Iterator[Reader[State]]:
     """The state at the journal's end, quickly: from the newest checkpoint on. Raises JournalUnreadable.
 
-    `passed_over` is told, in a sentence, why a checkpoint is not used.
+    `passed_over` is told, in a sentence, why a checkpoint is not used. Without `pin`, the time of day at which an open
+    incident began is not looked for: a long journal takes seconds.
     """
     found = Reader(workspace, State)
     try:
         found.resume(passed_over)
         found.more()
-        found.pin_open()
+        if pin:
+            found.pin_open()
         yield found
     finally:
         found.close()

@@ -83,7 +83,7 @@ class Files:
         in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else (), self.not_in_force)
         if self.invalid is not None:
             return "the configuration is invalid; the last journaled one is in force: `bascule validate`"
-        return "the files cannot be put in force; the last journaled configuration is: `bascule status`"
+        return "the files cannot be put in force; the last journaled one is in force: `bascule status`"
 
     @property
     def keeping(self) -> JournalSettings | None:
@@ -156,7 +156,7 @@ class Files:
         if self._refused is None:
             return self.not_in_force
         against = objections(decided, self._refused)
-        return against or ["they were refused at the last reload, and nothing stands against them now: bascule reload"]
+        return against or ["they were refused when they were read, and nothing stands against them now: bascule reload"]
 
     def valid(self) -> Beside | None:
         """What is in force beside the model, where that is the files'."""
@@ -185,7 +185,7 @@ class Files:
 def _open_against(workspace: Path, model: Model) -> list[str]:
     """What is open by the journal, and keeps these files from being put in force at a start."""
     try:
-        with reading(workspace) as journal:
+        with reading(workspace, pin=False) as journal:  # each second, while a daemon stands by
             return objections(journal.state.decided, model) if journal.state.model is not None else []
     except (JournalError, CodecError):
         return []  # whoever opens it for good says so

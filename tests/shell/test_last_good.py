@@ -16,6 +16,7 @@ from orchestrator.core import records as r
 from orchestrator.core.people import AppriseWay, CommandWay
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.reports.reader import Reader
 from orchestrator.shell import unread
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
@@ -163,7 +164,7 @@ async def test_what_stands_against_the_files_at_a_start_goes_on_with_its_own_peo
         assert "hosts.yml is not there any more" in str(stale)
         assert controller.files.keeping is not None  # how the journal is kept is not in question
         assert await controller.reload() == [why]
-        told = "the files cannot be put in force; the last journaled configuration is: `bascule status`"
+        told = "the files cannot be put in force; the last journaled one is in force: `bascule status`"
         assert controller.files.say_older("") == told  # all clients' people are told: it names none
     finally:
         await controller.close()
@@ -178,6 +179,18 @@ async def test_what_stands_against_the_files_at_a_start_goes_on_with_its_own_peo
         assert (ada.name, ada.ways) == ("Ada", (CommandWay((f"{small.path}/tell",), "file"),))
     finally:
         await controller.close()
+
+
+async def test_a_start_in_an_outage_does_not_read_every_story(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long journal that takes seconds, which an outage has not; and who stands by starts each second."""
+    await begun_once(small)
+    breaks_out(small)
+    stories: list[object] = []
+    monkeypatch.setattr(Reader, "pin_open", stories.append)
+    controller = Controller(small.path)
+    await controller.start()
+    await controller.close()
+    assert not stories
 
 
 async def test_a_daemon_that_acts_on_older_files_says_so_in_ready_and_status(small: Small) -> None:
