@@ -50,7 +50,10 @@ class Plans:
         """
         if word.kind in MOVING and word.id not in self._engine().decided.words:
             async with asyncio.timeout(LOOK_S):
-                await self._look(self._books(now, word.subject))
+                for client, books in _by_client(self._books(now, word.subject)).items():
+                    while client in self._looks:  # one that hangs keeps one thread, however often the word is said
+                        await asyncio.wait({self._looks[client]})
+                    await asyncio.shield(self._looking(client, books))
 
     async def keep_looking(self, now: Callable[[], float]) -> None:
         """For as long as the controller lives. A client whose files hang is waited for once."""
@@ -59,19 +62,22 @@ class Plans:
                 await asyncio.sleep(EVERY_S)
                 for client, books in _by_client(self._books(now())).items():
                     if client not in self._looks:
-                        self._looks[client] = look = asyncio.create_task(self._look_again(client, books))
-                        await asyncio.wait({look}, timeout=LOOK_S)
+                        await asyncio.wait({self._looking(client, books)}, timeout=LOOK_S)
         finally:
             for look in self._looks.values():
                 look.cancel()
 
-    async def _look_again(self, client: str, books: Books) -> None:
-        try:
-            await self._look(books)
-        except OSError as error:
-            log.warning("what playbooks are made of could not be looked at", client=client, why=str(error))
-        finally:
+    def _looking(self, client: str, books: Books) -> asyncio.Task[None]:
+        """A look that goes on, whoever gives up waiting for it."""
+        self._looks[client] = look = asyncio.create_task(self._look(books))
+
+        def over(done: asyncio.Task[None]) -> None:
             del self._looks[client]
+            if not done.cancelled() and (why := done.exception()) is not None:
+                log.warning("what playbooks are made of could not be looked at", client=client, why=str(why))
+
+        look.add_done_callback(over)
+        return look
 
     def _books(self, now: float, subject: str = "") -> Books:
         """Of the subject (service or run), else of all that waits or may be chosen."""

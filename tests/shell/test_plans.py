@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,8 @@ async def test_a_word_whose_plan_cannot_be_looked_at_is_refused(
         answer = await controller.speak(word)
         assert (answer.accepted, answer.evidence) == (False, FILES_SILENT)
         assert not controller.shell.engine.decided.runs
+        again = await controller.speak(replace(word, id="w2"))
+        assert (again.accepted, disk.looked.count("acme")) == (False, 1), "each word took a thread"
         disk.goes_on.set()
         said = await controller.speak(word)
         assert said.evidence != FILES_SILENT
