@@ -42,7 +42,7 @@ class Braked:
     moves: list[float] = field(default_factory=list)  # when it was moved by itself
     resumed_at: float = 0.0
     incident: str | None = None
-    judged: Reason | None = None
+    judged: r.ServiceJudged | None = None  # last
     braked: bool = False  # by a mass failure before the controller's machine restarted
 
 
@@ -116,9 +116,11 @@ class Brakes:
     def _judged(self, x: r.ServiceJudged) -> None:
         service = self._incidents[x.incident]
         known = self._services[service]
-        known.judged = x.reason
+        before, known.judged = known.judged, x
         if x.reason is not Reason.MASS_FAILURE or known.braked or service not in self._model.services:
             return
+        if before is not None and (before.reason, before.evidence) == (x.reason, x.evidence):
+            return  # only whether it is known to be down has changed
         causes = self._answers.too_few_causes(self._model.services[service], x.at, known.resumed_at)
         if causes is not None:
             self._report(13, "one dark site is no mass failure", f"{service}: {causes} causes explain it; {x.evidence}")
@@ -129,7 +131,9 @@ class Brakes:
         """Brakes outlive a boot, and time that the wall clock alone tells of was not lived through."""
         for known in self._services.values() if not x.same_boot else ():
             known.moves = [at + x.assumed_gap_s for at in known.moves if at >= known.resumed_at]
-            known.braked |= known.incident is not None and known.judged is Reason.MASS_FAILURE
+            known.braked |= (
+                known.incident is not None and known.judged is not None and known.judged.reason is Reason.MASS_FAILURE
+            )
 
     def _configured(self, x: r.Configured) -> None:
         self._model = self._models.get(x.digest, self._model)

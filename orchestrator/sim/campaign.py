@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
 
 from orchestrator.core.model import Mode, Model
 from orchestrator.sim.episodes import Episode, episodes, guards_fired
@@ -88,11 +90,30 @@ def as_auto(model: Model) -> Model:
     return replace(model, services=services, digest=f"{model.digest}-auto")
 
 
-def changed(model: Model) -> Model:
-    """What a reload in the middle brings: every check one bad answer more patient, and edited playbooks."""
+def changed(model: Model, random: Random) -> Model:
+    """What a reload in the middle brings: every check one bad answer more patient, and edited playbooks.
+
+    Half of them bring more: tiers in another order or left out, places that are not fenced or not cut off any more,
+    moves without their hand-over. Each of these may be at work or have failed just then.
+    """
     checks = {k: replace(c, fall=c.fall + 1) for k, c in model.checks.items()}
     moves = {k: replace(m, playbook=replace(m.playbook, digest="edited")) for k, m in model.moves.items()}
-    return replace(model, checks=checks, moves=moves, digest=f"{model.digest}-changed")
+    edited = replace(model, checks=checks, moves=moves, digest=f"{model.digest}-changed")
+    if random.random() < 0.5:
+        return edited
+
+    def kept(one: Any) -> Any:
+        return one if random.random() < 0.5 else None
+
+    ladders, proofs = random.choice(((True, False), (False, True), (True, True)))
+    services, places = edited.services, edited.places
+    if ladders:
+        tiers = {k: random.sample(s.ladder, random.randint(0, len(s.ladder))) for k, s in services.items()}
+        services = {k: replace(s, ladder=tuple(tiers[k])) for k, s in services.items()}
+    if proofs:
+        places = {k: replace(p, fence=kept(p.fence), isolate=kept(p.isolate)) for k, p in places.items()}
+        moves = {k: replace(m, hand_over=kept(m.hand_over)) for k, m in moves.items()}
+    return replace(edited, services=services, places=places, moves=moves)
 
 
 class Campaign:
@@ -103,7 +124,6 @@ class Campaign:
         self.plan = plan
         self.nature: Nature = nature_of(plan.model)
         self.names: Names = names_of(plan.model, self.nature)
-        self._changed = changed(plan.model)
 
     def script(self, seed: int) -> tuple[Fault, ...]:
         """This seed's faults."""
@@ -117,7 +137,7 @@ class Campaign:
             str(seed),
             usual_s=self.plan.usual_s,
             nature=self.nature,
-            changed=self._changed,
+            changed=changed(self.plan.model, Random(f"reload/{seed}")),  # noqa: S311 -- a seed must replay
         )
 
     def script_player(self, seed: int) -> Play:

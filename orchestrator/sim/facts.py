@@ -106,7 +106,7 @@ class OutageFacts:
     earlier_s: float  # without service in the incident's outages before
     number: int
     ended: r.IncidentEnded | None = None
-    tiers: dict[int, r.TierState] = field(default_factory=dict)
+    tiers: dict[str, r.TierJudged] = field(default_factory=dict)  # by move: a reload may change a tier's number
     dark: list[list[float]] = field(default_factory=list)  # from when to when it was judged not known to be down
     earlier_perhaps_s: float = 0.0  # so long of `earlier_s` it may have worked
     unheard_s: float = inf  # nothing good was heard for so long before it, or before an earlier one
@@ -211,7 +211,7 @@ class Facts:
         self.outages[x.incident][-1].judged(x)
 
     def _tier(self, x: r.TierJudged) -> None:
-        self.outages[x.incident][-1].tiers[x.tier] = x.state
+        self.outages[x.incident][-1].tiers[x.move] = x
 
     def _run(self, x: r.RunStarted) -> None:
         self.runs[x.run] = RunFacts(x, {s.name: StepFacts(s.kind, s.place) for s in x.steps})

@@ -233,14 +233,12 @@ class Grounds:
     def _step_finished(self, x: r.StepFinished) -> None:
         run, key = self._attempts.runs[x.run], (x.run, x.step)
         self._ended[key] = x.at
-        if x.state is not r.StepState.DONE:
+        move = self._model.moves.get(run.started.move)
+        if x.state is not r.StepState.DONE or move is None:
             return
         step = next(s for s in run.steps if s.name == x.step)
-        move = self._model.moves.get(run.started.move)
         before = run.steps[max(0, run.steps.index(step) - 1)].name
         since = self._ended.get((x.run, before), self._began.get(key, x.at))
-        if move is None:
-            return
         if step.kind in QUESTIONS:
             self._answered(14, x, move.viable_when, self._began.get(key, x.at))
             self._data(x, run, move)
@@ -253,7 +251,8 @@ class Grounds:
                 self._services[run.started.service].moved_at = x.at
 
     def _answered(self, statement: int, x: r.StepFinished, condition: Condition | None, since: float) -> None:
-        if condition is not None and not self._answers.answered(condition, since):
+        shown = statement != 16 if condition is None else self._answers.answered(condition, since)
+        if not shown:  # of a proof of which the plan in force says nothing, too
             self._report(statement, "answered is only what was answered well since", f"{x.run}/{x.step}: {since:.1f} s")
 
     def _data(self, x: r.StepFinished, run: RunSeen, move: Move) -> None:

@@ -65,7 +65,7 @@ class Oracles:
         self._at = 0.0
         self._models: dict[str, Model] = {model.digest: model}
         self._services: dict[str, Known] = {s.id: Known(s.home) for s in model.services.values()}
-        self._tiers: dict[tuple[str, int], r.TierState] = {}
+        self._tiers: dict[tuple[str, str], r.TierState] = {}  # by incident and move
         self._incidents: dict[str, str] = {}
         self._holds: dict[str, str] = {}
         self._windows: dict[str, float] = {}
@@ -228,7 +228,7 @@ class Oracles:
         self._services[self._incidents[x.incident]].judged = x
 
     def _tier(self, x: r.TierJudged) -> None:
-        self._tiers[x.incident, x.tier] = x.state
+        self._tiers[x.incident, x.move] = x.state
 
     def _run_started(self, x: r.RunStarted) -> None:
         if x.origin is not r.Origin.AUTOMATIC:
@@ -242,9 +242,9 @@ class Oracles:
         if x.tier is None:
             self._failback(x, service, known)
             return
-        for tier in range(1, x.tier):
-            if self._tiers.get((x.incident or "", tier)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
-                self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {tier} is not out")
+        for number, tier in enumerate(service.ladder[: x.tier - 1], 1):
+            if self._tiers.get((x.incident or "", tier.move)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
+                self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {number} {tier.move} is not out")
 
     def _step_began(self, x: r.StepBegan) -> None:
         """10, 18, 19 once more before anything is prepared, and before anything stops: it may be hours later."""

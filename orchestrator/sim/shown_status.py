@@ -109,14 +109,14 @@ class ShownStatus:
         if not isinstance(left, float) or abs(left - (rto_s - outage.earlier_s - seconds)) > 1e-6:
             yield f"{outage.service}: {left} s left of {rto_s}, {outage.earlier_s + seconds} are gone"
         at_work = {
-            x.started.tier
+            x.started.move
             for x in self._facts.runs.values()
             if x.ended is None and x.started.incident == outage.incident
         }
         for tier in s["tiers"]:
-            if tier["state"] == "running" and tier["tier"] not in at_work:
+            if tier["state"] == "running" and tier["move"] not in at_work:
                 yield f"{outage.service}: tier {tier['tier']} is running, and no run of it is at work"
-            if tier["reason"] and tier["tier"] not in outage.tiers and not self._tried(outage, tier["move"]):
+            if tier["reason"] and tier["move"] not in outage.tiers and not self._tried(outage, tier["move"]):
                 yield f"{outage.service}: tier {tier['tier']} {tier['reason']}, and it was neither judged nor tried"
         head = next((x for x in text.splitlines() if x.startswith(f"{outage.service}  ")), "")
         shown = re.search(r"DOWN for ([\d:]+)", head)

@@ -272,15 +272,15 @@ class ShownTruth:
         if not outages:
             return
         last = outages[-1]
-        at_work = {x.started.tier for x in self._runs(story) if x.ended is None}
+        at_work = {x.started.move for x in self._runs(story) if x.ended is None and x.started.tier is not None}
         for line in lines:
             found = TIER.fullmatch(line)
             if found is None:
                 yield f"a tier cannot be read: {line}"
                 continue
-            tier, state = int(found.group(1)), found.group(3).strip()
-            judged = last.tiers.get(tier)
-            if state == "running" and tier not in at_work:
+            tier, move, state = int(found.group(1)), found.group(2), found.group(3).strip()
+            judged = last.tiers[move].state if move in last.tiers else None
+            if state == "running" and move not in at_work:
                 yield f"tier {tier} is running, and no run of it is at work"
             elif state == "recovered" and judged is not r.TierState.RECOVERED:
                 yield f"tier {tier} recovered, and no record says so"

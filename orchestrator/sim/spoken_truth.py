@@ -272,10 +272,10 @@ class SpokenTruth:
 
     def _tier_out(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
         outage = self._facts.open_of(slots["service"])
-        state = outage.tiers.get(int(slots["tier"])) if outage is not None else None
-        return (
-            "" if state is r.TierState.FAILED else f"tier {slots['tier']} is {state.value if state else 'not judged'}"
-        )
+        judged = outage.tiers.get(slots["move"]) if outage is not None else None
+        if judged is None or str(judged.tier) != slots["tier"]:
+            return f"tier {slots['tier']} {slots['move']} is not judged"
+        return "" if judged.state is r.TierState.FAILED else f"tier {slots['tier']} is {judged.state.value}"
 
     def _tier_not_made(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
         run = self._facts.runs.get(x.notice.partition("/")[0])

@@ -54,6 +54,7 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
         if at > length_s * 0.95:
             break
     more = [*_drills(names, seed, found, length_s), *_by_calendar(names, seed, length_s)]
+    more += _edits(seed, found, length_s)
     return tuple(sorted([*found, *more], key=lambda f: f.at))
 
 
@@ -104,6 +105,15 @@ def _by_calendar(names: Names, seed: int, length_s: float) -> list[Fault]:
         options = {"lasts_s": random.choice((5.0, 30.0, 90.0))}
         found.append(_scheduled(random, FaultKind.WORK, subject, options, length_s))
     return found
+
+
+def _edits(seed: int, faults: Sequence[Fault], length_s: float) -> list[Fault]:
+    """Reloads in the middle of what the faults bring about, from chances of their own."""
+    random = Random(f"edits/{seed}")  # noqa: S311 -- a seed must replay
+    if random.random() < 0.75 or not faults:
+        return []
+    times = [random.choice(faults).at + random.uniform(5.0, 120.0) for _ in range(random.randint(1, 2))]
+    return [Fault(min(at, length_s), FaultKind.RELOAD) for at in times]
 
 
 def _scheduled(random: Random, kind: FaultKind, subject: str, options: Mapping[str, Json], length_s: float) -> Fault:

@@ -364,4 +364,11 @@ ORDERING = (
     Mutant("kept connections", "connections are found by address alone", (21,), found_by_address),
     Mutant("inventories", "one client's playbook with another's inventory", (21,), of_the_first_client),
     Mutant("no tier left", "nobody is told that nothing helps", (20,), without_judging, rest=True),
+    Mutant(
+        "nothing to ask",
+        "a proof that a reload took away counts",
+        (16,),
+        lambda: put(steps, "_shows", lambda _step: ""),
+        needs=("configuration changes", "power cut|cut off"),
+    ),
 )

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from random import Random
 
 import pytest
 
@@ -99,5 +100,18 @@ def test_as_auto_changes_modes_alone_and_a_reload_is_another_plan() -> None:
     auto = as_auto(asking)
     assert {s.mode for s in auto.services.values()} == {Mode.AUTO}
     assert replace(auto, services=asking.services, digest=asking.digest) == asking
-    assert changed(asking).digest != asking.digest
-    assert changed(asking).checks != asking.checks
+    reloaded = changed(asking, Random("a"))
+    assert reloaded.digest != asking.digest
+    assert reloaded.checks != asking.checks
+
+
+def test_some_reloads_change_ladders_and_some_take_proofs_away() -> None:
+    model = models.lab()
+    reloaded = [changed(model, Random(f"{seed}")) for seed in range(40)]
+    assert reloaded == [changed(model, Random(f"{seed}")) for seed in range(40)]
+    ladders = {str([s.ladder for s in x.services.values()]) for x in reloaded}
+    fences = {str([p.fence for p in x.places.values()]) for x in reloaded}
+    hand_overs = {str([m.hand_over for m in x.moves.values()]) for x in reloaded}
+    assert min(len(ladders), len(fences), len(hand_overs)) > 2
+    plain = [x for x in reloaded if (x.services, x.places) == (model.services, model.places)]
+    assert 5 < len(plain) < 35
