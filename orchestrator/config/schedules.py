@@ -32,6 +32,7 @@ from orchestrator.core.schedules import Calendar, Candidate, DrillKind, DrillPla
 
 BY_VALUE = "by-value"
 WINDOW_S = 3600.0  # in which a drill may begin, where nobody says otherwise
+LONGEST_S = 366 * 86400.0  # of a window, or beforehand: no calendar is looked at from further off
 
 
 class Judge(Protocol):
@@ -128,7 +129,9 @@ class _Schedules:
     def _zone(self, name: str | None, path: Path_) -> str | None:
         known = self.judge.zones_if_not(name) if name and self.judge else ()
         if name and known:
-            self.faults.unknown(self.document.at(*path), "time zone", name, known)
+            near = nearest(name, known)
+            like = "" if near else "a region and a city, like Europe/Paris, or UTC"
+            self.faults.add(self.document.at(*path), f"there is no time zone {name!r}", like, near)
             return None
         return name
 
@@ -198,8 +201,8 @@ class _Schedules:
         path: Path_ = ("drills", name)
         own, common = self._calendar(shape, path), [self.common] if self.common else []
         length_s = WINDOW_S if shape.window is None else shape.window
-        if shape.window is not None and shape.window <= 0:
-            self.faults.add(self.document.at(*path, "window"), f"drill {name}: window is zero", "longer than 0s")
+        for key in ("window", "tells_before"):
+            self._odd_length(f"drill {name}", path, key, getattr(shape, key))
         if not by_value:
             return self._cron(f"drill {name}", path, shape.schedule, Schedule("", length_s, (own, *common)))
         first = own if own.windows or self.common is None else self.common
@@ -211,6 +214,14 @@ class _Schedules:
         return Schedule(
             "", min(longest_s, shape.window or longest_s), (first, *(x for x in (own, *common) if x != first))
         )
+
+    def _odd_length(self, what: str, path: Path_, key: str, length_s: float | None) -> bool:
+        """Whether it is none, or longer than a calendar can be asked about."""
+        if length_s is None or 0 < length_s <= LONGEST_S:
+            return False
+        odd, expected = ("zero", "longer than 0s") if length_s <= 0 else ("more than a year", "at most 366d")
+        self.faults.add(self.document.at(*path, key), f"{what}: {key} is {odd}", expected)
+        return True
 
     def _cron(self, what: str, path: Path_, text: str | None, schedule: Schedule) -> Schedule | None:
         if text is None:
@@ -362,8 +373,7 @@ class _Schedules:
                 at = self.document.at(*path, "of", index)
                 self.faults.unknown(at, "service", service, declared, self.client)
         length_s = shape.lasts or 0.0
-        if shape.lasts is not None and shape.lasts <= 0:
-            self.faults.add(self.document.at(*path, "lasts"), f"maintenance {name}: lasts is zero", "longer than 0s")
+        if self._odd_length(f"maintenance {name}", path, "lasts", shape.lasts):
             return None
         schedule = self._cron(
             f"maintenance {name}", path, shape.schedule, Schedule("", length_s, (self._calendar(shape, path),))

@@ -20,7 +20,7 @@ def _duration(value: Any) -> float:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is no text: write a text")
     return value
 
 
