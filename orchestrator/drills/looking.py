@@ -1,8 +1,8 @@
 """When calendars are looked at, and what the core is told then: the same in a daemon and in the simulator.
 
 The one rule it keeps: it decides nothing and remembers nothing that counts. What is due follows from what is on record
-and from the wall clock (`due.py`). One that was put on or back is believed once it has stood by that for a while: a
-wrong year, mended soon, misses no drill.
+and from the wall clock (`due.py`). One that was put on or back is believed once it has stood by that for a while, and
+so is the one of a machine that was started anew: a wrong year, mended soon, misses no drill.
 """
 
 from __future__ import annotations
@@ -44,16 +44,23 @@ class Clock:
 
 @dataclass(slots=True)
 class Looks:
-    """Of one controller. `secret`: from which the seeds of surprises are made."""
+    """Of one controller. `secret`: from which the seeds of surprises are made.
+
+    `waits`: its machine was started anew, and may not have been told the time yet. What is missed stays missed, so
+    drills wait for a while. Announced work does not: with it unknown, something would act in its middle.
+    """
 
     secret: Callable[[], bytes]
     clock: Clock = field(default_factory=Clock)
+    waits: bool = False
+    _began_at: float = float("inf")  # by the axis
     _again_at: float = 0.0  # by the wall clock
     _looked_at: float = 0.0  # by the axis
     _model: Model | None = None
 
     def wanted(self, model: Model, wall: float, now: float) -> bool:
         """Whether something may have come to its time; asked at each beat, for the clock is watched here."""
+        self._began_at = min(self._began_at, now)
         if not self.clock.believed(wall, now):
             self._again_at = 0.0  # it was worked out for another time
             return False
@@ -61,6 +68,8 @@ class Looks:
 
     def by_value(self, engine: Engine, wall: float, now: float) -> bool:
         """Whether something is due that is to be chosen by what is proven: only then that is worked out."""
+        if self._waits_s(now) > 0:
+            return False
         schedules = engine.decided.schedules
         looked = due.look(schedules, engine.model.drills, wall, now, self._seed, {})
         return any(isinstance(x, e.DrillDue) and schedules[x.schedule].plan.by_value for x in looked.events)
@@ -71,9 +80,15 @@ class Looks:
         looked = due.look(decided.schedules, model.drills, wall, now, self._seed, exposures)
         windows = maintenance.look(decided.maintenance, model.maintenance, wall, now)
         self._model, self._looked_at = model, now
-        found = [x for x in looked.events if not _known(x, decided)]
-        self._again_at = wall if found else min(looked.again_at, windows.again_at)
+        found, again_at = [x for x in looked.events if not _known(x, decided)], looked.again_at
+        if (left_s := self._waits_s(now)) > 0:
+            found, again_at = [x for x in found if isinstance(x, e.CalendarRead)], wall + left_s
+        self._again_at = wall if found else min(again_at, windows.again_at)
         return [*windows.events, *found]
+
+    def _waits_s(self, now: float) -> float:
+        """For how long drills wait yet."""
+        return self._began_at + BELIEVED_AFTER_S - now if self.waits else 0.0
 
     def _seed(self, schedule: str, occurrence: str) -> str:
         return seed_of(self.secret(), schedule, occurrence)

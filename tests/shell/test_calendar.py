@@ -31,6 +31,8 @@ from tests.shell.small import PATIENCE_S, Small, write
 class Axis:
     """The time of a world, and a wall clock that can be put on and back."""
 
+    same_boot = True
+
     def __init__(self, world: World, begins: str) -> None:
         self.world, self.begins = world, moment(begins).timestamp() - world.now
 
@@ -56,6 +58,13 @@ class Daemon:
     def load(self, model: Model) -> None:
         self.world.model = model
         self.world.hears(e.ConfigurationLoaded(model))
+
+    def start_anew(self, *, same_boot: bool) -> None:
+        """The controller dies, and another one starts; so does the machine, where it is another boot."""
+        self.world.crash()
+        self.world.start(same_boot)
+        self.axis.same_boot = same_boot
+        self.calendars = Calendars(self.calendars.workspace, lambda: self.world.engine, self.axis, self.world.hears)  # type: ignore[arg-type]
 
     async def run(self, seconds: float, every: float = 10.0) -> None:
         until = self.world.now + seconds
@@ -96,6 +105,34 @@ async def test_a_clock_that_was_put_back_for_good_is_gone_by_at_once(tmp_path: P
     await daemon.run(BELIEVED_AFTER_S + 60)
     (opened,) = daemon.of(r.WindowOpened)
     assert opened.window == "backup@2026-11-03T21:00:00Z"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("days", [3650, -3650])
+async def test_after_a_boot_a_clock_that_is_set_soon_misses_nothing(days: int, tmp_path: Path) -> None:
+    """A battery that is empty: the machine starts years off, and asks its time server half a minute later."""
+    daemon = Daemon(tmp_path, "2026-11-03T20:30")
+    await daemon.run(60)
+    daemon.start_anew(same_boot=False)
+    daemon.axis.begins += days * 86400.0
+    await daemon.run(30)
+    daemon.axis.begins -= days * 86400.0
+    await daemon.run(2400)
+    assert not daemon.of(r.DrillMissed)
+    assert len(daemon.of(r.DrillBegan)) == 1
+
+
+@pytest.mark.parametrize(("same_boot", "after_s"), [(True, 30.0), (False, BELIEVED_AFTER_S + 30)])
+async def test_what_is_due_at_a_start_begins_once_its_clock_is_believed(
+    same_boot: bool, after_s: float, tmp_path: Path
+) -> None:
+    daemon = Daemon(tmp_path, "2026-11-03T20:50")
+    await daemon.run(60)
+    daemon.start_anew(same_boot=same_boot)
+    daemon.world.run(600)  # nobody looked meanwhile
+    began = daemon.world.now
+    await daemon.run(900, every=1.0)
+    (drill,) = daemon.of(r.DrillBegan)
+    assert drill.at - began == pytest.approx(after_s, abs=30)  # type: ignore[attr-defined]
 
 
 def test_a_clock_that_stands_by_its_jump_is_believed() -> None:
