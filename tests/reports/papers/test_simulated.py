@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from orchestrator.journal.chain import GENESIS, body_of, link
@@ -25,7 +27,7 @@ BY = "bascule 0"
 def test_of_two_clients_with_the_same_names(seed: int) -> None:
     """Controllers killed, clocks set, models reloaded meanwhile."""
     model = models.twins()
-    known = {x.digest: x for x in (model, changed(model))}
+    known = {x.digest: x for x in (model, changed(model, Random(f"reload/{seed}")))}
     entries = Campaign(Plan(model, hours=0.1, calm_s=300.0)).play(seed).entries
     links, before = [], GENESIS
     for e in entries:
