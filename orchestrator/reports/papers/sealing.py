@@ -7,8 +7,9 @@ wrong is named.
     part of the file        what it must fit                                         what nobody can see without more
     ---------------------------------------------------------------------------------------------------------------
     report                  the report that the slice tells, worked out again        -
-    entries, provider's     each its hash; the next one follows it, unless others    that the whole was written anew:
-                            lie between                                              a head that was kept elsewhere
+    entries, provider's     each its hash; the next one follows it, unless others    that they were written anew: a head
+                            lie between; the journal's end comes not before them     kept elsewhere, of those before it
+                                                                                     up to a gap
     entries, client's       a chain of sums; the journal's hash stands beside        that it is what the journal says
     models                  a sum each                                               that they are parts of the model
 """
@@ -31,7 +32,7 @@ from orchestrator.journal import chain
 from orchestrator.journal.journal import Head
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.excerpt import Piece, Slice, Subject
-from orchestrator.reports.papers.heads import Wrong, compared_with, head_of
+from orchestrator.reports.papers.heads import Wrong, compared_with, ends_otherwise, head_of
 from orchestrator.reports.papers.shape import Edition, Report
 
 FORMAT = "bascule report"
@@ -165,7 +166,7 @@ def check(text: str, made_by: str, heads: Sequence[Head] = (), *, canonical: boo
         wrong.append(Wrong("seal", "it does not fit the rest of the file"))
     another = by_another(str(data["made_by"]), made_by) if wrong else []
     compared, notes = compared_with(found, heads) if found is not None else ([], ())
-    wrong += compared
+    wrong += [*(ends_otherwise(found) if found is not None else []), *compared]
     entries = len(found.pieces) if found is not None else 0
     told = (*wrong[:MOST_FAULTS], *another)
     return Checked(told, figures, entries, notes, found, report, str(data["made_by"]))

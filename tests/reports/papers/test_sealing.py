@@ -155,7 +155,7 @@ def test_records_written_anew_from_some_entry_on_show_by_a_head_that_was_kept_el
     kept = Head(data["proof"]["entries"][-1]["said"]["seq"], data["proof"]["entries"][-1]["hash"])
     honest = check(written(Edition.PROVIDER), BY)
     assert "compared with no head kept elsewhere" in honest.not_shown[-1]
-    assert "is the one whose hash was kept elsewhere" in check(written(Edition.PROVIDER), BY, [kept]).not_shown[-1]
+    assert "under the hash that was kept elsewhere" in check(written(Edition.PROVIDER), BY, [kept]).not_shown[-1]
     entries = data["proof"]["entries"]
     ended = entries[-1]
     ended["said"]["records"][-1]["recovered_at"] -= 10.0  # the RTA is to look better
@@ -168,6 +168,64 @@ def test_records_written_anew_from_some_entry_on_show_by_a_head_that_was_kept_el
     assert plain_json(compose(forged)) == json.loads(text)["report"]
     assert check(text, BY).wrong == ()
     assert [x.where for x in check(text, BY, [kept]).wrong] == [f"entry {kept.seq}"]
+
+
+def _better(name: str) -> tuple[str, Head]:
+    """The report of an incident whose end somebody wrote anew, in a journal that went on; and that journal's head."""
+    data = json.loads(written(Edition.PROVIDER, name))
+    number, _, kept = data["proof"]["head"]["journal"].partition(":")
+    ended = data["proof"]["entries"][-1]
+    assert ended["said"]["seq"] < int(number), "other entries came after it"
+    ended["said"]["records"][-1]["recovered_at"] -= 2.0
+    ended["said"]["records"][-1]["rta_s"] -= 2.0
+    ended["hash"] = link(bytes.fromhex(ended["before"]), dumps(ended["said"])).hex()
+    forged = check(text_of(data), BY).slice
+    assert forged is not None
+    return text_of(sealed(forged, BY)), Head(int(number), kept)
+
+
+def test_a_head_of_an_entry_that_the_file_has_not_vouches_for_none_that_it_has() -> None:
+    """Its hash does not follow from theirs by anything in the file: whoever wrote them anew could keep it."""
+    text, kept = _better("i1")
+    honest, forged = check(written(Edition.PROVIDER, "i1"), BY, [kept]), check(text, BY, [kept])
+    assert forged.wrong == (), "so it cannot be seen here"
+    assert honest.not_shown[-1] == forged.not_shown[-1]
+    assert "could not be seen" in forged.not_shown[-1]
+    assert f"entry {kept.seq}" in forged.not_shown[-1]
+
+
+def test_it_is_said_which_entries_a_head_vouches_for() -> None:
+    """Those that lead to it without a gap, and no others."""
+    data = json.loads(written(Edition.PROVIDER))
+    numbers = [x["said"]["seq"] for x in data["proof"]["entries"]]
+    assert numbers[:7] == [1, 2, 3, 4, 5, 7, 8], "there is a gap"
+    heads = [Head(x["said"]["seq"], x["hash"]) for x in data["proof"]["entries"]]
+    told = check(written(Edition.PROVIDER), BY, [heads[8]]).not_shown[-1]
+    assert told.startswith("entries 7 to 10 are under the hash that was kept elsewhere")
+    assert "could not be seen" in told
+    told = check(written(Edition.PROVIDER), BY, [heads[4], heads[-1]]).not_shown[-1]
+    assert told == "every entry is under a hash that was kept elsewhere"
+
+
+def test_the_hash_beside_an_extract_vouches_for_no_extract() -> None:
+    data = json.loads(written(Edition.CLIENT))
+    last = data["proof"]["entries"][-1]
+    found = check(written(Edition.CLIENT), BY, [Head(last["seq"], last["hash"])])
+    assert found.wrong == ()
+    assert "says nothing of the extract" in found.not_shown[-1]
+    assert [x.where for x in check(written(Edition.CLIENT), BY, [Head(last["seq"], "0" * 64)]).wrong] == [
+        f"entry {last['seq']}"
+    ]
+
+
+@pytest.mark.parametrize("edition", list(Edition))
+@pytest.mark.parametrize("by", [0, -1])
+def test_a_report_ends_where_its_journal_ended(edition: Edition, by: int) -> None:
+    """The end that it names is none of its own entries with another hash, and not before one of them."""
+    data = json.loads(written(edition))
+    number, _, _ = data["proof"]["head"]["journal"].partition(":")
+    data["proof"]["head"]["journal"] = f"{int(number) + by}:{'0' * 64}"
+    assert "proof.head.journal" in [x.where for x in check(resealed(data), BY).wrong]
 
 
 def test_nothing_secret_is_in_any_file() -> None:
