@@ -107,7 +107,8 @@ def nothing_is_left(world: World) -> None:
                 asked.discard(x.service)
             elif isinstance(x, r.DrillEnded):
                 drilled, was = began.pop(x.drill)
-                away = place[drilled.service] != was or drilled.move in engaged
+                full = drilled.kind is DrillKind.FULL_SCALE  # beside a rehearsal, a person may move it
+                away = full and (place[drilled.service] != was or drilled.move in engaged)
                 assert not away or (not x.ok and drilled.service in human), "\n".join(story(world))
     for drilled, _ in began.values():
         held = [*world.decided().holds, *world.decided().suspected]
