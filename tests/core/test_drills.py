@@ -405,6 +405,26 @@ def test_what_cannot_be_taken_back_is_not_drilled() -> None:
     assert drill(world).reason == Reason.NO_WAY_BACK.value
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_what_its_rpo_would_keep_from_coming_back_is_not_drilled(exclusive: bool) -> None:
+    """Its way back hands nothing over, and names no check for the age of its data: each try would be refused."""
+    world = stage()
+    erp = replace(world.model.services["acme/erp"], exclusive=exclusive)
+    back = replace(world.model.moves["acme/return-hq"], hand_over=None)
+    moves = {**world.model.moves, back.id: back}
+    world.model = replace(world.model, digest="other", services={**world.model.services, erp.id: erp}, moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    answer = drill(world, fence=True)
+    assert answer.reason == Reason.NO_WAY_BACK.value, answer
+    assert "acme/return-hq names no check for the age of its data" in answer.evidence
+    moves[back.id] = replace(back, data_age="acme/geo-replica")
+    world.model = replace(world.model, digest="measured", moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    assert drill(world, fence=True).accepted
+
+
 def test_a_rehearsal_where_the_service_is_is_refused() -> None:
     world = stage(rehearse=rehearsal(places=frozenset({"acme/hq"})))
     answer = rehearse(world)

@@ -322,11 +322,13 @@ def test_a_controller_that_was_away_for_long_asks_before_it_says_that_nothing_is
 
 def test_a_way_back_that_would_fence_a_place_that_works_is_none() -> None:
     world = stage()
-    with_move(world, "acme/return-hq", hand_over=None)
+    with_move(world, "acme/return-hq", hand_over=None, data_age="acme/geo-replica")
     answer = drill(world)
     assert answer.reason == Reason.FENCE_NOT_AUTOMATIC.value, answer
     assert "acme/return-hq" in answer.evidence
     assert drill(world, fence=True).accepted
+    world.run(200)
+    assert over(world).reason is Reason.RETURNED
 
 
 def test_a_third_place_that_may_act_is_not_fenced_for_a_drill() -> None:

@@ -62,7 +62,7 @@ def _own(tx: Transaction, service: Service, move: Move, kind: DrillKind, *, fenc
     ]
     if kind is DrillKind.FULL_SCALE:
         then += [
-            ((Reason.NO_WAY_BACK,), _no_way_back(tx, service, move)),
+            ((Reason.NO_WAY_BACK,), _no_way_back(tx, service, move, fence)),
             ((Reason.NO_FENCE, Reason.FENCE_NOT_AUTOMATIC), _would_fence(tx, service, move, fence)),
         ]
     else:
@@ -159,7 +159,7 @@ def way_back(model: Model, service: Service, move: Move) -> str | None:
     return None
 
 
-def _no_way_back(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+def _no_way_back(tx: Transaction, service: Service, move: Move, fence: bool) -> Iterator[Objection]:
     """What cannot be taken back is not drilled."""
     name = way_back(tx.model, service, move)
     if name is None:
@@ -170,6 +170,10 @@ def _no_way_back(tx: Transaction, service: Service, move: Move) -> Iterator[Obje
     if back.viable_when is not None and (said := tx.says(back.viable_when)) in (Verdict.DOWN, Verdict.UNKNOWN):
         reason = Reason.NOT_VIABLE if said is Verdict.DOWN else Reason.VIABILITY_UNKNOWN
         yield reason, f"the way back, {back.id}: {tx.behind(back.viable_when, said)}"
+    opens = not service.exclusive or (fence and back.hand_over is None)  # what would be fenced unasked is refused below
+    if opens and back.to is not None and service.rpo_s is not None and back.data_age is None:
+        why = f"{back.id} names no check for the age of its data, and nothing is handed over to it"
+        yield Reason.NO_WAY_BACK, f"{service.id} would be kept from coming back by its RPO: {why}"
 
 
 def _would_fence(tx: Transaction, service: Service, move: Move, fence: bool) -> Iterator[Objection]:
