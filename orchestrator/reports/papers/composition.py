@@ -142,7 +142,7 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         participants=_in_order(people),
         objectives=(*made.objectives, *back),
         worked=(*drills.worked(frame, told), *made.worked),
-        failed=(*drills.late(back), *drills.failed(frame, told, stories), *made.failed),
+        failed=(*drills.late((*made.objectives, *back)), *drills.failed(frame, told, stories), *made.failed),
         proven=own or made.proven,
         until=until,
     )
@@ -206,6 +206,9 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
 
     `leads`: it is no way back of a drill, of which the RTO says nothing.
     """
+    if not a.outages and claims.rehearsed(story.runs[0]):
+        yield from drills.judged(story.runs[0], a)
+        return
     if a.rto_s is not None and a.outages:
         yield ObjectiveLine(a.service, "RTO", a.rto_s, a.rta, a.rto_met)
     elif a.rto_s is not None and leads:
@@ -222,8 +225,6 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
 
 def _move_alone(run: RunStory) -> Figure:
     """What a move took without an outage: less than an RTA, for nothing had to be detected."""
-    if claims.rehearsed(run):
-        return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
     source = "the move alone: no detection is in it, for nothing had failed"

@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
 from orchestrator.core.events import OF_DRILLS
+from orchestrator.core.kinds import By
 from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.remarks import SET_S
-from orchestrator.reports.shape import Figure, Known
+from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import RunStory, Story
+
+REHEARSED = "what was rehearsed alone: a rehearsal is not the move"
 
 
 @dataclass(slots=True)
@@ -183,16 +186,46 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
     yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
 
 
+def judged(run: RunStory, a: Account) -> Iterator[ObjectiveLine]:
+    """What a rehearsal lets expect of RTO and RPO. Beyond one it is missed; that one is met only the move can show.
+
+    Its own playbook alone counts, in which it does what the move would: what is set up beside and surveyed does not.
+    """
+    made = (s for s in run.steps.values() if _is_rehearsed(run, s.planned.name) and s.traits.declared == "playbook")
+    played = next((s for s in made if s.traits.by is By.PLAYBOOK and s.state is r.StepState.DONE), None)
+    began_at, ended_at = (played.began_at, played.ended_at) if played is not None else (None, None)
+    live = played is not None and not played.planned.simulated and began_at is not None and ended_at is not None
+    if a.rto_s is not None:
+        figure = Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
+        if live and began_at is not None and ended_at is not None:
+            bound = claims.unwatched(run)
+            counted_s = 0.0 if bound else None
+            figure = Figure(ended_at - began_at, Known.PREDICTED, REHEARSED, at_most=bound, counted_s=counted_s)
+        yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if figure.within(a.rto_s) is False else None)
+    if a.rpo_s is not None:
+        figure, aged = a.rpa, [s for s in run.steps.values() if "data_age_s" in s.measures]
+        if live and aged:
+            age_s, step = aged[0].measures["data_age_s"], aged[0].planned.name
+            figure = Figure(age_s, Known.PREDICTED, f"the data found at step {step} was {age_s:.1f}s old")
+        yield ObjectiveLine(a.service, "RPO", a.rpo_s, figure, False if figure.within(a.rpo_s) is False else None)
+
+
 def late(found: Iterable[ObjectiveLine]) -> Iterator[Said]:
-    """That it was not back in time, or is not."""
+    """That it was not back in time, or is not; or that a rehearsal lets expect more than an objective admits."""
     for x in found:
         if x.met is not False or x.of_s is None:
             continue
-        if x.actual.seconds is None:
+        if x.objective == "return" and x.actual.seconds is None:
             yield Said("it was to be back within {within_s}, and was not", {"within_s": x.of_s})
-        else:
-            slots: dict[str, str | float] = {"within_s": x.of_s, "took_s": x.actual.seconds}
+        elif x.objective == "return":
+            slots: dict[str, str | float] = {"within_s": x.of_s, "took_s": x.actual.seconds or 0.0}
             yield Said("it was to be back within {within_s}, and was after {took_s}", slots)
+        elif x.actual.source == REHEARSED and x.actual.seconds is not None:
+            slots = {"took_s": x.actual.seconds, "rto_s": x.of_s}
+            yield Said("what was rehearsed took {took_s}, and the RTO is {rto_s}", slots)
+        elif x.objective == "RPO" and x.actual.known is Known.PREDICTED and x.actual.seconds is not None:
+            slots = {"age_s": x.actual.seconds, "rpo_s": x.of_s}
+            yield Said("the data that were there for it were {age_s} old, and the RPO is {rpo_s}", slots)
 
 
 def _to_go_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> float:

@@ -30,6 +30,7 @@ SENTENCES = (
     # of figures: `account.py`, `data_lost.py`
     "a planned move: nothing had failed",
     "a rehearsal is not the move",
+    "what was rehearsed alone: a rehearsal is not the move",
     "the move was not verified",
     "the move alone: no detection is in it, for nothing had failed",
     "not recovered yet",

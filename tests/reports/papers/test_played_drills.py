@@ -25,7 +25,7 @@ from orchestrator.reports.papers.schema import schema
 from orchestrator.reports.papers.shape import Report, ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
 from orchestrator.reports.stories import Stories
-from tests.core.drill_stage import drill, rehearse, stage
+from tests.core.drill_stage import drill, rehearsal, rehearse, stage
 from tests.core.world import World
 from tests.drills.plans import Desk, plan
 
@@ -205,6 +205,40 @@ def test_of_a_rehearsal_by_a_schedule_it_tells_the_schedule_and_no_rto() -> None
     assert not [x for x in report.objectives if x.met is not None]
     assert Tongue().say(report.last_said) == "acme/geo-site was rehearsed for acme/erp for the first time"
     assert ("bascule", "began the drill by its schedule") in [(p.name, p.did.text) for p in report.participants]
+
+
+def _restored(data_age_s: float, took_s: float) -> World:
+    """A rehearsal of the second tier, whose newest data are so old, and which takes so long."""
+    world = stage(rehearse=rehearsal(timeout_s=3600.0))
+    world.measures["acme/geo-replica"] = {"data_age_s": data_age_s}
+    world.takes["restore_scratch"] = took_s
+    world.run(20)
+    assert rehearse(world).accepted
+    world.run(2000)
+    return world
+
+
+def test_a_rehearsal_is_judged_by_what_it_took_and_by_the_age_of_its_data() -> None:
+    """Beyond an objective it is told as missed. Within, that is no more than a forecast: nothing was moved."""
+    lines, said = _judged(_restored(data_age_s=6000.0, took_s=1200.0))
+    assert lines["RTO"] == (pytest.approx(1200.0), "predicted", False)
+    assert lines["RPO"] == (pytest.approx(6000.0, abs=2), "predicted", False)
+    assert "what was rehearsed took 20 min, and the RTO is 15 min" in said["failed"]
+    assert "the data that were there for it were 1 h 40 min old, and the RPO is 30 s" in said["failed"]
+    lines, said = _judged(_restored(data_age_s=6.0, took_s=60.0))
+    assert lines["RTO"] == (pytest.approx(60.0), "predicted", None)
+    assert lines["RPO"] == (pytest.approx(6.0, abs=2), "predicted", None)
+    assert said["failed"] == []
+
+
+def test_what_was_only_simulated_is_judged_by_no_time() -> None:
+    lines, _ = _judged(in_check_mode())
+    assert lines["RTO"] == (None, "unknown", None)
+
+
+def _judged(world: World) -> tuple[dict[str, tuple[float | None, str, bool | None]], dict[str, list[str]]]:
+    report, said = of(world)
+    return {x.objective: (x.actual.seconds, x.actual.known.value, x.met) for x in report.objectives}, said
 
 
 def test_in_check_mode_next_to_nothing_is_proven() -> None:
