@@ -13,7 +13,7 @@ from functools import cache
 from orchestrator.core.durations import counted
 from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
-from orchestrator.core.state.decided import Decided, Drill, Run, Step
+from orchestrator.core.state.decided import Decided, Drill, Run, Step, covers
 from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
@@ -49,7 +49,10 @@ class DrillStep:
 
 @dataclass(frozen=True, slots=True)
 class DrillTold:
-    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way. `turned_back`: why, if so."""
+    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way. `turned_back`: why, if so.
+
+    `back_by`: of one that is to go back and is not over, by when it is to be back.
+    """
 
     drill: str
     kind: str
@@ -69,6 +72,7 @@ class DrillTold:
     steps: tuple[DrillStep, ...]
     turned_back: str = ""
     remarks: tuple[str, ...] = ()
+    back_by: float | None = None
 
 
 def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> list[DrillTold]:
@@ -116,7 +120,26 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         steps=tuple(_step(x, s) for x in runs for s in x.steps),
         turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
         remarks=tuple(clock_set(clock.set_s(began.at, ended.at if ended is not None else None))),
+        back_by=clock.wall(at) if (at := _back_by(drill, runs)) is not None else None,
     )
+
+
+def _back_by(drill: Drill, runs: Sequence[Run]) -> float | None:
+    """By when it is to be back: from the end of its stay, or from when it was turned back before."""
+    if drill.turned_back is None or drill.ended is not None or not drill.full_scale:
+        return None
+    there = runs[0].ended if runs else None
+    stayed = there.at + drill.began.stays_s if there is not None else drill.turned_back.at
+    return min(stayed, drill.turned_back.at) + drill.began.within_s
+
+
+def _kept_away(decided: Decided, service: str) -> Iterator[str]:
+    """What people have said, or what is open, that keeps it from going back."""
+    yield from (f"{x.who} holds {y}" for y, x in decided.holds.items() if covers(y, service))
+    yield from (f"{x.who} suspects a compromise of {y}" for y, x in decided.suspected.items() if covers(y, service))
+    announced = dict.fromkeys(x.partition("#")[0] for x in decided.maintenance)
+    yield from (f"work on {x} is announced" for x in announced if covers(x, service))
+    yield from (f"{x.id} is open" for x in decided.open_incidents() if x.service == service)
 
 
 def stage(decided: Decided, drill: Drill) -> str:
@@ -143,7 +166,8 @@ def stage(decided: Decided, drill: Drill) -> str:
     ended = back.ended if back is not None else None
     if _at_home(decided, drill) and (ended is None or ended.ok) and not _half_made(there):
         return "where it was, by the records; its checks are asked"
-    return "it is to go back" + (f"; {back.id} has ended: {ended.reason.value}" if back and ended else "")
+    tried = [f"{back.id} has ended: {ended.reason.value}"] if back and ended else []
+    return "; ".join(["it is to go back", *tried, *_kept_away(decided, drill.began.service)])
 
 
 def _at_home(decided: Decided, drill: Drill) -> bool:
@@ -229,6 +253,7 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
         stop = f" ({x.turned_back})" if x.turned_back else f"; to stop it: bascule drill cancel {x.drill}"
         stop = stop if unwatched_s is None or x.turned_back else ""  # nobody would hear it
         lines.append(line("  ", Part("under way", "yellow"), f": {x.stage}{stop}"))
+        lines += [line(f"  it is to be back by {stamp(x.back_by)}")] if x.back_by is not None else []
         return [*lines, *notes, *_unwatched(unwatched_s, width)]
     head = Part("ok", "green") if x.ok else Part("failed", "bold red")
     where = "the service is where it was" if x.ok else "on record the service is where it was"
@@ -238,7 +263,8 @@ def one_lines(x: DrillTold, width: int, unwatched_s: float | None = None) -> lis
     live = [s for s in x.steps if s.made is StepMade.LIVE]
     others = [s for s in x.steps if s.made in (StepMade.SIMULATED, StepMade.SKIPPED)]
     if others:
-        named = ", ".join(f"{s.name} ({s.made.value})" for s in others)
+        several = len({s.run for s in x.steps}) > 1  # a step of one run may be live in another
+        named = ", ".join(f"{f'{s.run} ' if several else ''}{s.name} ({s.made.value})" for s in others)
         lines += [
             line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {counted(len(live), 'step')}", width)
         ]

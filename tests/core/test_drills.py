@@ -527,7 +527,7 @@ def test_whoever_cancels_what_a_hold_keeps_away_is_told_so() -> None:
     answer = world.say(WordKind.DRILL_CANCEL, "d1")
     assert answer.evidence == "d1 goes back as soon as it may: held: Ada holds acme/erp: a reason"
     world.run(5)
-    assert stage_of(world.decided(), the_drill(world)) == "it is to go back"
+    assert stage_of(world.decided(), the_drill(world)) == "it is to go back; Ada holds acme/erp"
     assert "as soon as it may" in world.say(WordKind.DRILL_CANCEL, "d1").evidence
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines, told
 from orchestrator.reports.entries import WallClock
@@ -78,6 +80,40 @@ def test_a_drill_whose_run_waits_for_a_person_is_at_no_work() -> None:
     found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
     assert found.stage == "on its way back: r2 waits for a person"
     assert {s.name: s.made for s in found.steps if s.run == "r2"}["execute"] is StepMade.UNSEEN
+
+
+def test_what_keeps_it_from_going_back_is_told_and_since_when_it_is_late() -> None:
+    world = drill_stage.stage()
+    drill_stage.drill(world)
+    world.run(8)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.run(500)
+    found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
+    assert found.stage == "it is to go back; Ada holds acme/erp"
+    turned = drill_stage.the_drill(world).turned_back
+    assert turned is not None
+    assert found.back_by == pytest.approx(turned.at + 300.0, abs=0.1)
+    assert "\n  it is to be back by 1970-01-01 00:" in text(found)
+    world.say(WordKind.SUSPECT, "acme")
+    world.say(WordKind.MAINTENANCE, "acme/erp", for_s=600.0)
+    found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
+    kept = "Ada holds acme/erp; Ada suspects a compromise of acme; work on acme/erp is announced"
+    assert found.stage == f"it is to go back; {kept}"
+    for word in (WordKind.RESUME, WordKind.CLEAR):
+        world.say(word, "acme/erp" if word is WordKind.RESUME else "acme")
+    world.say(WordKind.MAINTENANCE_END, "acme/erp")
+    world.run(100)
+    over = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
+    assert "to be back by" not in text(over)
+
+
+def test_what_was_skipped_in_one_run_is_not_told_of_another() -> None:
+    two = (
+        DrillStep("r1", "execute", StepMade.LIVE, 1.0, "", ""),
+        DrillStep("r3", "execute", StepMade.SKIPPED, None, "", ""),
+    )
+    found = text(replace(drill(), steps=two, runs=("r1", "r3")))
+    assert "proves nothing of: r3 execute (skipped); live: 1 step" in found
 
 
 def test_what_a_person_leads_back_meanwhile_does_not_stay_there() -> None:
