@@ -300,6 +300,15 @@ def blind(world: World) -> None:
     world.run(30)
 
 
+def frozen(world: World) -> None:
+    for _ in range(8):  # as many moves by itself as it may make in a while, and one more
+        world.silent("erp-transaction", "hq-internet")
+        world.run(60)
+        world.good("erp-transaction", "hq-internet")
+        world.run(200)
+    assert world.decided().services["acme/erp"].frozen is not None
+
+
 def in_an_incident(world: World) -> None:
     world.say(WordKind.HOLD, "acme")
     hq_loses_power(world)
@@ -339,6 +348,7 @@ REFUSALS: dict[Callable[[World], None], Reason] = {
     announced: Reason.IN_MAINTENANCE,
     suspected: Reason.COMPROMISE_SUSPECTED,
     blind: Reason.BLIND,
+    frozen: Reason.FLAPPING,
     in_an_incident: Reason.IN_INCIDENT,
     in_a_drill: Reason.RESOURCE_BUSY,
     cloud_is_down: Reason.PLACE_DOWN,
