@@ -265,19 +265,20 @@ class Transaction:
     def behind(self, condition: Condition, verdict: Verdict) -> str:
         """The evidence for a condition's verdict, in one line."""
         names = blamed(condition, self.verdict, verdict) or list(dict.fromkeys(condition.checks()))
-        return "; ".join(self.evidence_of_down(c) if verdict is _DOWN else self.evidence(c) for c in names)
+        return "; ".join(self.evidence(c) if verdict is Verdict.UP else self.evidence_of_verdict(c) for c in names)
 
-    def evidence_of_down(self, check: str) -> str:
-        """The same of a check that is down; where its last answers are good, that they do not suffice yet."""
+    def evidence_of_verdict(self, check: str) -> str:
+        """The same of what it counts as; where its last answers are good, that they do not suffice yet."""
         row, rise = self.rows().get(check), self.model.checks[check].rise
-        if row is None or row.verdict is not _DOWN or not 0 < row.good_streak < rise:
+        if row is None or row.verdict not in (_DOWN, Verdict.UNKNOWN) or not 0 < row.good_streak < rise:
             return self.evidence(check)
-        return f"{self.evidence(check)} (down until {rise} good in a row, {row.good_streak} so far)"
+        return f"{self.evidence(check)} ({row.verdict.value} until {rise} good in a row, {row.good_streak} so far)"
 
     def evidence(self, check: str) -> str:
         """What is known of one check, in one line."""
         row = self.rows().get(check)
-        return detector.evidence(row, self.model.checks[check], self._now) if row else f"{check}: never asked"
+        told = detector.evidence(row, self.model.checks[check], self._now) if row else ""
+        return told or f"{check}: not answered since {self.watched_since(check)[1]}"
 
     def in_doubt(self, check: str) -> bool:
         """Whether a bad streak has begun although its verdict has not fallen yet."""

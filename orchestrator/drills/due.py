@@ -49,7 +49,8 @@ def look(
     for name in sorted(states):
         _look_at(looked, states[name], now, axis, seeds, exposures)
     known = {name: state.plan.digest for name, state in states.items()}
-    if known != {name: plan.digest for name, plan in plans.items()}:
+    edited = known != {name: plan.digest for name, plan in plans.items()}
+    if edited or any(x.since > written(now) for x in states.values()):
         looked.events.append(e.CalendarRead(written(now)))
     return looked
 

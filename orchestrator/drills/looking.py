@@ -46,21 +46,19 @@ class Clock:
 class Looks:
     """Of one controller. `secret`: from which the seeds of surprises are made.
 
-    `waits`: its machine was started anew, and may not have been told the time yet. What is missed stays missed, so
-    drills wait for a while. Announced work does not: with it unknown, something would act in its middle.
+    `booted_at`: when its machine was started, by the axis. It may not have been told the time of day yet. What is
+    missed stays missed, so drills wait. Announced work does not: with it unknown, something would act in its middle.
     """
 
     secret: Callable[[], bytes]
     clock: Clock = field(default_factory=Clock)
-    waits: bool = False
-    _began_at: float = float("inf")  # by the axis
+    booted_at: float = -float("inf")
     _again_at: float = 0.0  # by the wall clock
     _looked_at: float = 0.0  # by the axis
     _model: Model | None = None
 
     def wanted(self, model: Model, wall: float, now: float) -> bool:
         """Whether something may have come to its time; asked at each beat, for the clock is watched here."""
-        self._began_at = min(self._began_at, now)
         if not self.clock.believed(wall, now):
             self._again_at = 0.0  # it was worked out for another time
             return False
@@ -82,13 +80,13 @@ class Looks:
         self._model, self._looked_at = model, now
         found, again_at = [x for x in looked.events if not _known(x, decided)], looked.again_at
         if (left_s := self._waits_s(now)) > 0:
-            found, again_at = [x for x in found if isinstance(x, e.CalendarRead)], wall + left_s
+            found, again_at = [], wall + left_s
         self._again_at = wall if found else min(again_at, windows.again_at)
         return [*windows.events, *found]
 
     def _waits_s(self, now: float) -> float:
         """For how long drills wait yet."""
-        return self._began_at + BELIEVED_AFTER_S - now if self.waits else 0.0
+        return self.booted_at + BELIEVED_AFTER_S - now
 
     def _seed(self, schedule: str, occurrence: str) -> str:
         return seed_of(self.secret(), schedule, occurrence)

@@ -41,6 +41,10 @@ class Axis(Protocol):
         """
         ...
 
+    def uptime(self) -> float:
+        """For how many seconds its machine has been up: one that was just started may not know the time of day yet."""
+        ...
+
     def now(self) -> float:
         """Seconds on the axis."""
         ...

@@ -71,6 +71,10 @@ class MachineAxis:
         self._offset_s = state.offset_s
         self._latest = max(state.at, self._last_entry()[0])
 
+    def uptime(self) -> float:
+        """Seconds since the machine was started, by the kernel."""
+        return self._clocks.boottime()
+
     def now(self) -> float:
         """Seconds on the axis."""
         at = self._clocks.boottime() + self._offset_s

@@ -44,7 +44,7 @@ class Calendars:
 
     def __post_init__(self) -> None:
         """Nothing was looked at yet."""
-        self._looks = Looks(self._kept_secret, Clock(_jumped), waits=not self.axis.same_boot)
+        self._looks = Looks(self._kept_secret, Clock(_jumped), self.axis.now() - self.axis.uptime())
 
     async def keep(self) -> None:
         """For as long as the controller lives."""

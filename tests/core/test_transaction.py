@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import ProbeNow
 from orchestrator.core.records import Verdict
+from orchestrator.core.rules.drilling import not_well
 from orchestrator.core.rules.policy import mass_failure, objection
 from orchestrator.core.transaction import Basis, Transaction
 from tests.core.stage import isp_a_dies, lab
@@ -95,5 +98,21 @@ def test_what_is_down_and_answers_well_again_is_not_told_by_that_answer_alone() 
     told = f"(down until {rise} good in a row, {rise - 1} so far)"
     assert tx.behind(erp.healthy_when, Verdict.DOWN).endswith(told)
     assert any(told in why for why in sight(tx).services["acme/erp"].why)
+    row.verdict = Verdict.UNKNOWN
+    not_known = f"(unknown until {rise} good in a row, {rise - 1} so far)"
+    assert tx.behind(erp.healthy_when, Verdict.UNKNOWN).endswith(not_known)
+    assert any(not_known in why for _, why in not_well(tx, erp))
     row.verdict = Verdict.UP
-    assert told not in tx.behind(erp.healthy_when, Verdict.UP)
+    assert "so far)" not in tx.behind(erp.healthy_when, Verdict.UP)
+
+
+def test_a_check_that_is_asked_anew_is_not_said_to_have_been_asked_never() -> None:
+    world = lab()
+    name = "acme/erp-transaction"
+    assert "good" in world.engine.transaction(world.now).evidence(name)
+    check = replace(world.model.checks[name], rise=7)
+    world.hears(
+        e.ConfigurationLoaded(replace(world.model, digest="edited", checks={**world.model.checks, name: check}))
+    )
+    told = world.engine.transaction(world.now).evidence(name)
+    assert told == f"{name}: not answered since the files were read anew"

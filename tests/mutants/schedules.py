@@ -56,7 +56,7 @@ def dropped() -> Iterator[None]:
     def forgotten(tx: Transaction, event: e.DrillsPassed) -> bool:
         state = tx.decided.schedules.get(event.schedule)
         if state is not None:
-            state.upto = max(state.upto, *event.occurrences)
+            state.dealt = max(state.dealt, *event.occurrences)
         return state is not None
 
     with put(engine.HEAR, e.DrillsPassed, forgotten):
@@ -68,7 +68,7 @@ def in_silence() -> Iterator[None]:
     """What was held up until its window was over is on no record."""
 
     def forgotten(tx: Transaction, state: ScheduleState, which: tuple[str, ...], *_why: object) -> None:
-        state.due, state.upto = None, max(state.upto, *which)
+        state.due, state.dealt = None, max(state.dealt, *which)
 
     with put(scheduling, "_miss", forgotten):
         yield

@@ -249,44 +249,28 @@ SPEECH = (
         saying(Incident, "clock_at", property(_since_the_first)),
     ),
     Mutant(
-        "told: in vain",
-        "a move proves what did not come back with it",
-        SPOKEN,
+        "told: in vain", "a move proves what did not come back with it", SPOKEN,
         saying(claims, "in_vain", lambda _story, _run: False),
     ),
     Mutant(
-        "told: tried before",
-        "a tier is told by its run before a relapse",
-        SPOKEN,
-        saying(
-            status,
-            "_runs_of",
-            lambda incident, move, state: [
-                x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move
-            ],
-        ),
+        "told: tried before", "a tier is told by its run before a relapse", SPOKEN,
+        saying(status, "_runs_of", lambda incident, move, state: [
+            x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move
+        ]),
     ),
     Mutant(
-        "told: rehearsal",
-        "a rehearsal is at work for its service",
-        SPOKEN,
-        saying(
-            Decided,
-            "run_for",
-            lambda state, name: next((x for x in state.unfinished_runs() if x.started.service == name), None),
-        ),
+        "told: rehearsal", "a rehearsal is at work for its service", SPOKEN,
+        saying(Decided, "run_for", lambda state, name: next(
+            (x for x in state.unfinished_runs() if x.started.service == name), None
+        )),
     ),
     Mutant(
-        "told: drill stopped",
-        "a drill that was stopped has failed",
-        SPOKEN,
+        "told: drill stopped", "a drill that was stopped has failed", SPOKEN,
         saying(ledger, "_failed", lambda run: run.ended is not None and not run.ended.ok),
     ),
     Mutant(
-        "numbered",
-        "a tier is shown as the one that had its number before a reload",
-        SPOKEN,
+        "numbered", "a tier is shown as the one that had its number before a reload", SPOKEN,
         saying(status, "_ledger", lambda incident, number, _move: incident.tiers.get(number)),
         needs=("configuration changes",),
     ),
-)
+)  # fmt: skip

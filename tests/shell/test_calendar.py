@@ -31,13 +31,16 @@ from tests.shell.small import PATIENCE_S, Small, write
 class Axis:
     """The time of a world, and a wall clock that can be put on and back."""
 
-    same_boot = True
+    booted_at = -1e6
 
     def __init__(self, world: World, begins: str) -> None:
         self.world, self.begins = world, moment(begins).timestamp() - world.now
 
     def now(self) -> float:
         return self.world.now
+
+    def uptime(self) -> float:
+        return self.world.now - self.booted_at
 
     def wall(self) -> float:
         return self.begins + self.world.now
@@ -59,11 +62,12 @@ class Daemon:
         self.world.model = model
         self.world.hears(e.ConfigurationLoaded(model))
 
-    def start_anew(self, *, same_boot: bool) -> None:
-        """The controller dies, and another one starts; so does the machine, where it is another boot."""
+    def start_anew(self, *, same_boot: bool, up_s: float = 0.0) -> None:
+        """The controller dies, and another one starts; so did the machine, where it is another boot, so long before."""
         self.world.crash()
         self.world.start(same_boot)
-        self.axis.same_boot = same_boot
+        if not same_boot:
+            self.axis.booted_at = self.world.now - up_s
         self.calendars = Calendars(self.calendars.workspace, lambda: self.world.engine, self.axis, self.world.hears)  # type: ignore[arg-type]
 
     async def run(self, seconds: float, every: float = 10.0) -> None:
@@ -107,32 +111,66 @@ async def test_a_clock_that_was_put_back_for_good_is_gone_by_at_once(tmp_path: P
     assert opened.window == "backup@2026-11-03T21:00:00Z"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("new", [False, True], ids=["a schedule of before", "a new schedule"])
+@pytest.mark.parametrize("again", [False, True], ids=["one start", "the daemon starts twice"])
 @pytest.mark.parametrize("days", [3650, -3650])
-async def test_after_a_boot_a_clock_that_is_set_soon_misses_nothing(days: int, tmp_path: Path) -> None:
+async def test_after_a_boot_a_clock_that_is_set_soon_misses_nothing(
+    days: int, again: bool, new: bool, tmp_path: Path
+) -> None:
     """A battery that is empty: the machine starts years off, and asks its time server half a minute later."""
     daemon = Daemon(tmp_path, "2026-11-03T20:30")
-    await daemon.run(60)
+    if not new:
+        await daemon.run(60)
     daemon.start_anew(same_boot=False)
     daemon.axis.begins += days * 86400.0
     await daemon.run(30)
+    if again:
+        daemon.start_anew(same_boot=True)
+        await daemon.run(30)
     daemon.axis.begins -= days * 86400.0
     await daemon.run(2400)
     assert not daemon.of(r.DrillMissed)
     assert len(daemon.of(r.DrillBegan)) == 1
 
 
-@pytest.mark.parametrize(("same_boot", "after_s"), [(True, 30.0), (False, BELIEVED_AFTER_S + 30)])
-async def test_what_is_due_at_a_start_begins_once_its_clock_is_believed(
-    same_boot: bool, after_s: float, tmp_path: Path
+@pytest.mark.parametrize(("up_s", "after_s"), [(0.0, BELIEVED_AFTER_S), (200.0, BELIEVED_AFTER_S - 200), (1e6, 0.0)])
+async def test_what_is_due_at_a_start_begins_once_the_machine_has_been_up_for_a_while(
+    up_s: float, after_s: float, tmp_path: Path
 ) -> None:
+    """However often the daemon was started meanwhile, and whether or not its workspace is a new one."""
     daemon = Daemon(tmp_path, "2026-11-03T20:50")
     await daemon.run(60)
-    daemon.start_anew(same_boot=same_boot)
     daemon.world.run(600)  # nobody looked meanwhile
+    daemon.start_anew(same_boot=False, up_s=up_s)
     began = daemon.world.now
     await daemon.run(900, every=1.0)
     (drill,) = daemon.of(r.DrillBegan)
     assert drill.at - began == pytest.approx(after_s, abs=30)  # type: ignore[attr-defined]
+
+
+async def test_a_schedule_that_came_into_force_under_a_clock_ahead_has_its_times_when_it_is_put_right(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(tmp_path, "2027-11-03T20:30")
+    await daemon.run(60)
+    daemon.axis.begins -= 365 * 86400.0
+    await daemon.run(2400)
+    assert len(daemon.of(r.ScheduleInForce)) == 2
+    assert not daemon.of(r.DrillMissed)
+    (drill,) = daemon.of(r.DrillBegan)
+    assert drill.occurrence == "2026-11-03T21:00:00Z"  # type: ignore[attr-defined]
+
+
+async def test_what_was_dealt_with_under_a_clock_ahead_is_not_done_again(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "2026-11-03T20:30")
+    await daemon.run(3600)
+    model = replace(daemon.world.model, digest="edited", drills={"acme/geo": plan(cron="0 22 * * tue")})
+    daemon.load(model)
+    await daemon.run(60)
+    daemon.axis.begins -= 3600.0
+    await daemon.run(BELIEVED_AFTER_S + 3600)
+    assert len(daemon.of(r.DrillBegan)) == 1
+    assert not daemon.of(r.DrillMissed)
 
 
 def test_a_clock_that_stands_by_its_jump_is_believed() -> None:

@@ -56,12 +56,12 @@ def _seen(tx: Transaction, service: Service) -> ServiceSeen:
     condition = tx.health(service)
     if condition is Verdict.UP:
         bad = blamed(service.healthy_when, tx.verdict, Verdict.DOWN)
-        return ServiceSeen(condition.value, tuple(tx.evidence_of_down(c) for c in bad[:NAMED]))
+        return ServiceSeen(condition.value, tuple(tx.evidence_of_verdict(c) for c in bad[:NAMED]))
     down = blamed(service.healthy_when, tx.verdict, Verdict.DOWN)
     other = blamed(service.healthy_when, tx.verdict, Verdict.UNKNOWN)
     limp = blamed(service.healthy_when, tx.verdict, Verdict.DEGRADED)
     names = {Verdict.DOWN: down, Verdict.UNKNOWN: [*other, *down], Verdict.DEGRADED: [*limp, *down]}[condition]
-    why = [tx.evidence_of_down(c) + _unheeded(tx, c) for c in names[:NAMED]]
+    why = [tx.evidence_of_verdict(c) + _unheeded(tx, c) for c in names[:NAMED]]
     if len(names) > NAMED:
         why.append(f"and {len(names) - NAMED} more checks")
     since = so_since(service.healthy_when, lambda c: _since(tx, c) if c in names else None)

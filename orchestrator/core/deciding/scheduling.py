@@ -38,11 +38,15 @@ UNSEEN = "no controller saw its window open: none was at work then, or the clock
 
 
 def read(tx: Transaction, event: e.CalendarRead) -> bool:
-    """Have the schedules of the model in force count from now on; `attend` has ended what was due of others."""
+    """Have the schedules of the model in force count from now on; `attend` has ended what was due of others.
+
+    One that came into force under a clock that was ahead does so anew: its times until then are its times.
+    """
     wanted, known = tx.model.drills, tx.decided.schedules
     for name in sorted({*wanted, *known}):
         plan, state = wanted.get(name), known.get(name)
-        if state is not None and plan is not None and plan.digest == state.plan.digest:
+        stays = state is not None and plan is not None and plan.digest == state.plan.digest
+        if stays and state is not None and state.since <= event.wall:
             continue
         tx.record(r.ScheduleInForce(tx.now(), name, event.wall, plan))
     return True

@@ -125,7 +125,7 @@ def not_well(tx: Transaction, service: Service) -> Iterator[Objection]:
     """
     bad = [c for c in dict.fromkeys(service.healthy_when.checks()) if tx.verdict(c) is not Verdict.UP]
     if bad:
-        yield Reason.NOT_WELL, "; ".join(tx.evidence(c) for c in bad)
+        yield Reason.NOT_WELL, "; ".join(tx.evidence_of_verdict(c) for c in bad)
 
 
 def _places_down(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:

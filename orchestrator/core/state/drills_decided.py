@@ -42,12 +42,17 @@ class DueDrill:
 
 @dataclass(slots=True)
 class ScheduleState:
-    """A schedule of drills as it is in force. All its times up to `upto` have been dealt with."""
+    """A schedule of drills as it is in force. `dealt`: the last time with which something was done; empty: none."""
 
     plan: DrillPlan
     since: str
-    upto: str
+    dealt: str
     due: DueDrill | None = None
     seal: r.DrillDrawn | None = None
     latest: str = ""  # the service that it drilled last
     drilled: dict[str, str] = field(default_factory=dict)  # service and move, with a space: its last time
+
+    @property
+    def upto(self) -> str:
+        """Times up to this one are dealt with, or are none of its times."""
+        return max(self.since, self.dealt)

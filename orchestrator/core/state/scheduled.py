@@ -32,9 +32,9 @@ def in_force(d: Decided, x: r.ScheduleInForce) -> None:
     if x.plan is None:
         d.schedules.pop(x.schedule, None)
     elif before is None:
-        d.schedules[x.schedule] = ScheduleState(x.plan, x.since, x.since)
+        d.schedules[x.schedule] = ScheduleState(x.plan, x.since, "")
     else:
-        before.plan, before.since, before.upto, before.seal = x.plan, x.since, max(before.upto, x.since), None
+        before.plan, before.since, before.seal = x.plan, x.since, None
 
 
 def drawn(d: Decided, x: r.DrillDrawn) -> None:
@@ -47,7 +47,7 @@ def came_due(d: Decided, x: r.DrillCameDue) -> None:
     state = _known(d, x.schedule)
     if state.due is not None or x.occurrence <= state.upto:
         raise IllegalRecord(f"the drill of {x.schedule} at {x.occurrence} cannot come due: up to {state.upto} all is")
-    state.due, state.upto = DueDrill(x), x.occurrence
+    state.due, state.dealt = DueDrill(x), x.occurrence
 
 
 def held_up(d: Decided, x: r.DrillHeldUp) -> None:
@@ -63,7 +63,7 @@ def missed(d: Decided, x: r.DrillMissed) -> None:
         state.due = None
     elif x.occurrence <= state.upto:
         raise IllegalRecord(f"the drill of {x.schedule} at {x.occurrence} cannot be missed: up to {state.upto} all is")
-    state.upto = max(state.upto, x.occurrence)
+    state.dealt = max(state.dealt, x.occurrence)
 
 
 def began(d: Decided, x: r.DrillBegan) -> None:
