@@ -15,6 +15,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from orchestrator.demo.drills import EMPTIED
+from orchestrator.drills import surprise
 from tests.lab import drills
 from tests.lab.story import ERP, FOR_DRILLS, Story, told
 
@@ -28,12 +29,22 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield one
 
 
+SURPRISE = """\
+drills:
+  restore: {service: erp, move: cloud-instance, schedule: "* * * * *", window: 1m, surprise: true}
+"""
+
+
 def _drill(story: Story, *words: str) -> tuple[r.DrillEnded, list[r.StepFinished]]:
     """`bascule drill run lab/erp WORDS`, to its end; and the ends of its steps."""
     story.wait_healthy()
     story.wait("all that a drill wants is there", lambda: story.up(*FOR_DRILLS))
     mark = story.mark()
     story.bascule("drill", "run", ERP, *words)
+    return _ends(story, mark)
+
+
+def _ends(story: Story, mark: int) -> tuple[r.DrillEnded, list[r.StepFinished]]:
     story.wait("the drill ends", lambda: story.of(r.DrillEnded, mark), within_s=400)
     return story.of(r.DrillEnded, mark)[0], story.of(r.StepFinished, mark)
 
@@ -87,6 +98,32 @@ def test_the_restored_backup_holds_what_its_source_held(story: Story) -> None:
     assert restored["content"] == restored["expected"]
     assert restored["content"]["public.transactions"]["rows"] > 0
     assert 0 < restored["data_age_s"] < 120
+
+
+def test_a_surprise_restore_is_drawn_sealed_and_made(story: Story) -> None:
+    """Nobody typed it and nobody was told: a schedule drew it, and its record opens what had been sealed."""
+    story.wait_healthy()
+    story.wait("all that a drill wants is there", lambda: story.up(*FOR_DRILLS))
+    mark, told = story.mark(), len(story.notices())
+    schedules = story.workspace / "inventories" / "lab" / "schedules.yml"
+    schedules.write_text(SURPRISE)
+    try:
+        story.must("reload")
+        story.wait("a surprise begins", lambda: story.of(r.DrillBegan, mark))
+    finally:
+        schedules.unlink()
+        story.must("reload")
+    began = story.of(r.DrillBegan, mark)[0]
+    sealed = next(x for x in story.of(r.DrillDrawn, mark) if x.occurrence == began.occurrence)
+    assert sealed.at <= began.at
+    assert surprise.opens(sealed.seal, "lab/restore", began.occurrence, began.service, began.move, began.drawn)
+    assert all(f"drill {began.drill} " in x for x in story.notices()[told:])  # what it does, and nothing beforehand
+    ended, steps = _ends(story, mark)
+    assert (ended.ok, ended.reason) == (True, Reason.CONDITIONS_MET), ended.evidence
+    restored = _published(steps, "rehearse")["bascule_restored"]
+    assert restored["content"] == restored["expected"]
+    survey, again = (_published(steps, name)["bascule_survey"] for name in ("survey", "survey-again"))
+    assert survey == again
 
 
 def test_a_silently_emptied_backup_is_found(story: Story) -> None:
