@@ -197,9 +197,9 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._beating.end()
-        await self.files.close()
-        await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
+        self._opened.push_async_callback(self.files.close)
+        self._opened.push_async_callback(self._beating.end)
+        await self._opened.aclose()  # the latest first, and each of them: see `_take_over` and `_make_ports`
 
     async def reload(self) -> list[str]:
         """Read the files again; keep the old configuration, and return why, where it cannot be put in force now."""

@@ -192,6 +192,22 @@ def _is_ours(fd: str, workspace: Path) -> bool:
         return False
 
 
+async def test_an_end_that_breaks_keeps_nothing_else_from_ending(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be closed: the lease is given back all the same, and the next one need not wait for it."""
+    first = Controller(small.path)
+    await first.start()
+
+    async def broken() -> None:
+        raise OSError("not now")
+
+    monkeypatch.setattr(first.files, "close", broken)
+    with pytest.raises(OSError, match="not now"):
+        await first.close()
+    second = Controller(small.path, name="other")
+    await second.start()
+    await second.close()
+
+
 async def test_a_second_controller_leaves_the_first_ones_lease_alone(small: Small, controller: Controller) -> None:
     with pytest.raises(LeaseRefused):
         await Controller(small.path, name="other").start()
