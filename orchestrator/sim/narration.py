@@ -12,8 +12,10 @@ from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_bound, show_duration
+from orchestrator.core.kinds import TRAITS, Reach
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.decided import was_refused
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.simulation import WARM_UP_S, Result
 
@@ -71,6 +73,9 @@ class _Teller:
         self._checks = checks
         self._services: dict[str, str] = {}
         self._began: dict[tuple[str, str], float] = {}
+        self._tries: dict[tuple[str, str], int] = {}
+        self._kinds: dict[tuple[str, str], r.StepKind] = {}
+        self._failed: set[str] = set()  # runs of which a step failed, or had been begun
         self._digest = ""
         self._said: dict[str, tuple[object, ...]] = {}  # by incident: what was judged last
 
@@ -79,6 +84,8 @@ class _Teller:
         over = {(x.run, x.step) for x in entry.records if isinstance(x, r.StepFinished)}
         skipped: list[r.StepFinished] = []
         for x in entry.records:
+            if isinstance(x, r.StepFinished):
+                self._count(x)
             if isinstance(x, r.StepFinished) and x.state is r.StepState.SKIPPED:
                 skipped.append(x)
                 continue
@@ -93,6 +100,7 @@ class _Teller:
                 continue  # the judgement has just said so, and the run follows
             if isinstance(x, r.StepBegan):
                 self._began[x.run, x.step] = entry.at
+                self._tries[x.run, x.step] = x.attempt
                 if (x.run, x.step) in over:
                     continue  # begun and ended in the same moment
             tell = _TELL.get(type(x))
@@ -100,6 +108,13 @@ class _Teller:
                 yield (">" if isinstance(x, r.NoticeDue) else ""), tell(self, x)
         if skipped:
             yield self._skipped(skipped)
+
+    def _count(self, x: r.StepFinished) -> None:
+        """Whether its run fails with it, should it not end well; the reports go by the same rule (`claims.failed`)."""
+        tries = self._tries.get((x.run, x.step), 0)
+        acted = tries > 0 and TRAITS[self._kinds[x.run, x.step]].reach > Reach.QUIET
+        if (x.state is r.StepState.FAILED or acted) and not was_refused(x.reason, tries):
+            self._failed.add(x.run)
 
     def _wanted(self, x: r.VerdictChanged, at: float) -> bool:
         if isinstance(self._checks, bool):
@@ -140,9 +155,14 @@ class _Teller:
 
     def _started(self, x: r.RunStarted) -> str:
         steps = ", ".join(s.name for s in x.steps)
+        self._kinds.update(((x.run, s.name), s.kind) for s in x.steps)
         where = f", {x.from_place} → {x.to_place}" if x.to_place else ""
         who = f" by {x.who}" if x.who else ""
         return f"{x.run} {x.move} for {x.service}{where}, {x.origin.value}{who}: {steps}"
+
+    def _added(self, x: r.RecheckAdded) -> str:
+        self._kinds[x.run, x.step] = x.planned.kind
+        return f"{x.run} {x.step} comes before {x.before}: {x.reason.value}: {x.evidence}"
 
     def _finished(self, x: r.StepFinished) -> str:
         took_s = x.at - self._began.get((x.run, x.step), x.at)
@@ -150,7 +170,12 @@ class _Teller:
         return f"{x.run} {x.step} {x.state.value}{took}: {x.reason.value}: {x.evidence}"
 
     def _run_ended(self, x: r.RunEnded) -> str:
-        how = "ends well" if x.ok else "is not needed any more" if x.reason in _NEEDLESS else "fails"
+        if x.ok:
+            how = "ends well"
+        elif x.reason in _NEEDLESS:
+            how = "is not needed any more"
+        else:
+            how = "fails" if x.run in self._failed else "is stopped"
         return f"{x.run} {how}: {x.reason.value}: {x.evidence}"
 
     def _of(self, incident: str) -> str:
@@ -179,7 +204,7 @@ _TELL: dict[type, Callable[[_Teller, Any], str]] = {
     r.ServiceJudged: _Teller._judged,
     r.TierJudged: _Teller._tier,
     r.RunStarted: _Teller._started,
-    r.RecheckAdded: lambda _, x: f"{x.run} {x.step} comes before {x.before}: {x.reason.value}: {x.evidence}",
+    r.RecheckAdded: _Teller._added,
     r.StepBegan: lambda _, x: f"{x.run} {x.step} begins{f', attempt {x.attempt}' if x.attempt > 1 else ''}",
     r.StepLeftUnseen: lambda _, x: f"{x.run} {x.step} was running when the last controller stopped: end not seen",
     r.StepLooked: lambda _, x: f"{x.run} {x.step} is looked at: {x.reason.value}: {x.evidence}",
