@@ -23,8 +23,8 @@ drill-demo: setup ## three drills on the lab: a rehearsal, a move at full scale 
 test: setup test-unit test-lab ## what must hold, each in a few variants (the others: test-broad), with a sample of the long stories
 	@echo "not run: the other variants (make test-broad), the long stories (make test-long, make test-crash)"
 
-test-unit: ## without the lab, on all cores
-	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "not lab and not long and not broad" $(ARGS)
+test-unit: ## without the lab; three at once, as some wait
+	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "not lab and not long and not broad" $(ARGS)
 
 test-lab: ## on a real network of namespaces; needs root
 	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long and not broad" $(LAB) $(ARGS)
