@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -19,7 +20,7 @@ from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.incidents import story_named
 from orchestrator.cli.output import put_file
 from orchestrator.cli.workspace import find_workspace
-from orchestrator.reports.reader import reading_all
+from orchestrator.reports.reader import ages_since, reading_all
 
 if TYPE_CHECKING:
     from orchestrator.reports.papers.excerpt import Asked, Subject
@@ -196,7 +197,7 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
     from orchestrator.reports.papers.printing import Papers
 
     with reading_all(workspace) as journal:
-        asked = _asked(journal)
+        asked = replace(_asked(journal), ages=ages_since(workspace, 0.0))
         subject = _subject(journal, asked, name, from_, to)
         end = journal.state.last.seq if journal.state.last is not None else 0
         found = carried(subject, journal.state, lambda: journal.told_at(end), asked)

@@ -14,7 +14,7 @@ the plan's own numbers already contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -47,6 +47,7 @@ class Finding:
     """One objective that cannot be met as things are. `tier` 0, `move` empty: it concerns the whole service.
 
     `key`: what in `services.yml` states the objective. `figures`: what it came from, by name, in seconds or as shares.
+    `check`: which one told it, where one did.
     """
 
     service: str
@@ -57,6 +58,7 @@ class Finding:
     said: str
     figures: Mapping[str, float] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
+    check: str = ""
 
 
 WallOf = Callable[[float], float]
@@ -80,14 +82,7 @@ def findings(
 
 def _too_slow(service: Service, decided: Decided) -> Iterator[Finding]:
     for number, tier in enumerate(service.ladder, 1):
-        spent = [
-            (run.id, took_s)
-            for run in sorted(decided.runs.values(), key=lambda x: x.started.at)
-            if run.started.move == tier.move
-            and run.started.service == service.id
-            and run.started.origin.value != "drill"
-            if (took_s := _took_s(run.id, decided)) is not None
-        ][-LAST:]
+        spent = _spent(service.id, tier.move, decided)
         beyond = [took_s for _, took_s in spent if took_s > service.rto_s]
         if len(beyond) * 2 > len(spent):
             name, runs = tier.move.partition("/")[2], tuple(run for run, _ in spent)
@@ -95,6 +90,25 @@ def _too_slow(service: Service, decided: Decided) -> Iterator[Finding]:
             said = f"RTO {show_duration(service.rto_s)}, but {name} took {told} ({', '.join(runs)})"
             figures = {"rto_s": service.rto_s} | {f"{run}_s": took_s for run, took_s in spent}
             yield Finding(service.id, number, tier.move, Lack.TOO_SLOW, "rto", said, figures, runs)
+
+
+def _spent(service: str, move: str, decided: Decided) -> list[tuple[str, float]]:
+    """The last live runs of a move for a service, each with how long it took."""
+    return [
+        (run.id, took_s)
+        for run in sorted(decided.runs.values(), key=lambda x: x.started.at)
+        if (run.started.service, run.started.move) == (service, move) and run.started.origin.value != "drill"
+        if (took_s := _took_s(run.id, decided)) is not None
+    ][-LAST:]
+
+
+def runs_looked_at(services: Iterable[Service], decided: Decided) -> set[str]:
+    """The runs by which objectives of these services are judged."""
+    found: set[str] = set()
+    for service in services:
+        found |= {run for tier in service.ladder for run, _ in _spent(service.id, tier.move, decided)}
+        found |= {run for _, run, _ in _waits(service, decided)}
+    return found
 
 
 def _took_s(name: str, decided: Decided) -> float | None:
@@ -127,7 +141,7 @@ def _too_old(model: Model, service: Service, ages: Hours) -> Iterator[Finding]:
             up_to = f"up to {show_duration(most_s)} old in the last week"
             said = f"RPO {rpo}, but the newest backup ({name}) was {up_to}{more}"
             lack = Lack.BACKUPS_TOO_SELDOM
-        yield Finding(service.id, number, tier.move, lack, "rpo", said, figures)
+        yield Finding(service.id, number, tier.move, lack, "rpo", said, figures, check=age.check)
 
 
 def detection_s(model: Model, condition: Condition) -> tuple[float, Check] | None:
@@ -165,20 +179,13 @@ def _detected_too_late(model: Model, service: Service) -> Iterator[Finding]:
         "rto_s": service.rto_s, "detection_s": took_s, "every_s": check.every_s, "fast_s": check.fast_s,
         "timeout_s": check.timeout_s, "fall": float(check.fall),
     }  # fmt: skip
-    yield Finding(service.id, 0, "", Lack.DETECTED_TOO_LATE, "rto", said, figures)
+    yield Finding(service.id, 0, "", Lack.DETECTED_TOO_LATE, "rto", said, figures, check=check.id)
 
 
 def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Finding]:
     if service.mode is not Mode.ASK:
         return
-    waits = [
-        (took_s, run.id, *hour(wall_of(step.began_at)))
-        for run in decided.runs.values()
-        if run.started.service == service.id and run.started.origin.value != "drill"
-        for step in run.steps
-        if step.traits.by is By.PERSON and step.state is StepState.DONE and step.began_at is not None
-        if (took_s := step.took_s) is not None
-    ]
+    waits = [(took_s, run, *hour(wall_of(at))) for took_s, run, at in _waits(service, decided)]
     rto = show_duration(service.rto_s)
     if not waits:
         if service.rto_s <= service.approval_expires_s:
@@ -202,6 +209,18 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
     )
     figures = {"rto_s": service.rto_s, "longest_s": longest_s, "approvals": float(len(waits)), "hour": float(asked)}
     yield Finding(service.id, 0, "", Lack.ASKS_A_PERSON, "mode", said, figures, tuple(x for _, x, *_ in sorted(waits)))
+
+
+def _waits(service: Service, decided: Decided) -> list[tuple[float, str, float]]:
+    """How long each approval took, of which run, and when it was asked for; only where the mode is ask."""
+    return [
+        (took_s, run.id, step.began_at)
+        for run in (decided.runs.values() if service.mode is Mode.ASK else ())
+        if run.started.service == service.id and run.started.origin.value != "drill"
+        for step in run.steps
+        if step.traits.by is By.PERSON and step.state is StepState.DONE and step.began_at is not None
+        if (took_s := step.took_s) is not None
+    ]
 
 
 def _at_night(hour: int) -> bool:

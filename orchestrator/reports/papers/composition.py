@@ -21,7 +21,7 @@ from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
 from orchestrator.reports.papers.excerpt import Slice, in_force, like_before
-from orchestrator.reports.papers.period import from_before, totals
+from orchestrator.reports.papers.period import from_before, totals, went_on
 from orchestrator.reports.papers.shape import (
     Done,
     FindingLine,
@@ -36,6 +36,7 @@ from orchestrator.reports.papers.shape import (
     StepDone,
     Then,
 )
+from orchestrator.reports.papers.unmet import unmet
 from orchestrator.reports.proofs import basis, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.stories import Stories
@@ -47,10 +48,12 @@ def compose(found: Slice) -> Report:
     stories, subject = found.stories(), found.subject
     told = [stories.stories[x] for x in subject.stories if x in stories.stories]
     if subject.kind is ReportKind.PERIOD:
-        return _period(found, stories, told)
-    if not told:
+        made = _period(found, stories, told)
+    elif told:
+        made = _report(found, stories, next(sources(told, found.frames())))
+    else:
         raise LookupError(f"the slice tells nothing of {subject.id}")
-    return _report(found, stories, next(sources(told, found.frames())))
+    return replace(made, unmet=unmet(found, stories, made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +372,7 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     )
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
-        scenario=(*_before_the_journal(found), *nothing, *earlier, *_went_on(inside, subject.to_wall, found.wall)),
+        scenario=(*_before_the_journal(found), *nothing, *earlier, *went_on(inside, subject.to_wall, found.wall)),
         participants=(), objectives=(), parts=(), steps=(), worked=(),
         failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
         findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
@@ -386,15 +389,3 @@ def _before_the_journal(found: Slice) -> Iterator[Said]:
         yield Said(
             "the journal begins at {began_wall}: of the time before nothing is known", {"began_wall": first.wall}
         )
-
-
-def _went_on(inside: Iterable[Report], to_wall: float | None, now_wall: float) -> Iterator[Said]:
-    """What began in a period and was not over at its end: its figures are of more than the period."""
-    for x in inside if to_wall is not None and to_wall <= now_wall else ():
-        slots: dict[str, str | float] = {"id": x.id, "service": next(iter(x.scope.services), "")}
-        ended = x.scope.to_wall
-        if ended is None:
-            yield Said("{id} of {service} goes on still: it is counted here up to when this report was made", slots)
-        elif to_wall is not None and ended > to_wall:
-            text = "{id} of {service} went on after this time, until {ended_wall}: it is counted here to its end"
-            yield Said(text, {**slots, "ended_wall": ended})

@@ -258,7 +258,8 @@ def for_client(whole: Slice, unnamed: Beyond = Beyond()) -> Slice:
         pieces.append(replace(piece, records=shown, before="", body=b""))
     models = {digest: mask.model(model) for digest, model in whole.models.items()}
     subject = replace(whole.subject, left_out={})  # what is left out is not in the extracts
-    return replace(whole, edition=Edition.CLIENT, subject=subject, pieces=tuple(pieces), models=models)
+    ages = tuple(replace(x, check=mask.check(x.check)) for x in whole.ages)
+    return replace(whole, edition=Edition.CLIENT, subject=subject, pieces=tuple(pieces), models=models, ages=ages)
 
 
 def _others(client: str, pieces: Iterable[Piece]) -> set[str]:

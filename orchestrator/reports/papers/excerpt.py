@@ -15,20 +15,24 @@ is not in the slice cannot have been used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import gmtime, strftime
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestrator.core import records as r
-from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place, Playbook, Rehearsal, Service
+from orchestrator.core.ages import Hours
+from orchestrator.core.model import Model
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports.entries import DRIFT_S, Entry
 from orchestrator.reports.papers.attribution import Attribution
 from orchestrator.reports.papers.drill import Frame, frames, struck
+from orchestrator.reports.papers.model_parts import moves_of, part_of
 from orchestrator.reports.papers.shape import Edition, ReportKind
 from orchestrator.reports.stories import Stories, relevant_checks
 from orchestrator.reports.story import RunStory, Story
+
+WEEK_S = 7 * 86400.0
 
 
 class Stored(Protocol):
@@ -87,6 +91,24 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class AgesOfHour:
+    """How old the data of a service was in one hour, by one check: what `core/ages.py` keeps, without its steps.
+
+    It is noted beside the journal, and no hash of the journal is over it.
+    """
+
+    service: str
+    check: str
+    measure: str
+    hour: int
+    count: int
+    outside: int
+    most_s: float
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Everything that a report is worked out from. `now`: on the axis, when it was made; `wall`: the same in UTC.
 
@@ -101,6 +123,7 @@ class Slice:
     head: str
     pieces: tuple[Piece, ...]
     models: Mapping[str, Model] = field(default_factory=dict)
+    ages: tuple[AgesOfHour, ...] = ()
 
     def stories(self) -> Stories:
         """What the slice tells, read as a journal is.
@@ -171,12 +194,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """When a report is made: on the axis, in UTC, whether anybody watches, and where the journal ends."""
+    """When a report is made: on the axis, in UTC, whether anybody watches, and where the journal ends.
+
+    `ages`: how old data was, by the hour.
+    """
 
     now: float
     wall: float
     unwatched_s: float | None
     head: str
+    ages: Hours = field(default_factory=dict)
 
 
 def cut(
@@ -194,11 +221,32 @@ def cut(
     if subject.kind is ReportKind.PERIOD:
         digests[in_force(stories, subject)] = None
     there = {d: stories.model_of(d) or (known or {}).get(d) for d in digests}
-    models = {d: part_of(m, subject) for d, m in there.items() if m is not None}
+    models = {d: part_of(m, subject.services, subject.client) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
+    of = subject.services if subject.kind is ReportKind.PERIOD else {s.service for s in told}
+    ages = tuple(_ages(subject, of, models.values(), asked.ages, stories.clock.wall(subject.until)))
     return Slice(
-        Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models
+        Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models, ages
     )  # fmt: skip
+
+
+def _ages(
+    subject: Subject, of: Collection[str], models: Iterable[Model], ages: Hours, until: float
+) -> Iterator[AgesOfHour]:
+    """Of the checks that tell the age of data of these services: in the period, or in the week before a story's end."""
+    asked = {
+        (s.id, move.data_age)
+        for model in models
+        for s in (model.services[name] for name in of if name in model.services)
+        for move in (model.moves[t.move] for t in s.ladder if t.move in model.moves)
+    }
+    first = subject.from_wall if subject.from_wall is not None else until - WEEK_S
+    until = until if subject.to_wall is None else min(until, subject.to_wall)
+    for kept, x in sorted(ages.items(), key=lambda y: (y[0].service, y[0].check, y[0].measure, y[0].hour)):
+        if (kept.service, kept.check) in asked and x.count and first <= x.first_at and x.last_at <= until:
+            yield AgesOfHour(
+                kept.service, kept.check, kept.measure, kept.hour, x.count, x.outside, x.most_s, x.first_at, x.last_at
+            )
 
 
 def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
@@ -310,9 +358,9 @@ def services_beside(stories: Stories, services: Iterable[str]) -> tuple[str, ...
     more = True
     while more:
         moves = {x.started.move for s in stories.stories.values() if s.service in found for x in s.runs}
-        moves |= {m for model in models for s in model.services.values() if s.id in found for m in _moves(s)}
+        moves |= {m for model in models for s in model.services.values() if s.id in found for m in moves_of(s)}
         clients = {s.partition("/")[0] for s in found}
-        near = {s.id for model in models for s in model.services.values() if moves & set(_moves(s))}
+        near = {s.id for model in models for s in model.services.values() if moves & set(moves_of(s))}
         near |= {s.service for s in stories.stories.values() if any(x.started.move in moves for x in s.runs)}
         for story in stories.stories.values():
             if story.service in found:
@@ -321,58 +369,3 @@ def services_beside(stories: Stories, services: Iterable[str]) -> tuple[str, ...
         more = not near <= found
         found |= near
     return tuple(sorted(found))
-
-
-def _moves(service: Service) -> list[str]:
-    return [*(t.move for t in service.ladder), *service.failback]
-
-
-# ---- the parts of a model that a report needs
-
-
-def part_of(model: Model, subject: Subject) -> Model:
-    """Its services, moves, places and checks, without what is handed to playbooks and probes: that may be secret."""
-    services = {n: s for n, s in model.services.items() if n in subject.services}
-    wanted = {m for s in services.values() for m in _moves(s)}
-    checks: set[str] = set()
-    for service in services.values():
-        checks |= relevant_checks(model, service)
-    return Model(
-        model.digest,
-        {n: _check(c) for n, c in model.checks.items() if n in checks},
-        {n: _place(p) for n, p in model.places.items() if p.client == subject.client},
-        {n: _move(m) for n, m in model.moves.items() if n in wanted or m.undoes in wanted},
-        services,
-        speakers={n: s for n, s in model.speakers.items() if s.client in ("", subject.client)},
-    )
-
-
-def _check(x: Check) -> Check:
-    return replace(x, options={}, needed_by=())
-
-
-def _book(x: Playbook) -> Playbook:
-    return replace(x, extra_vars={})
-
-
-def _fence(x: Fence) -> Fence:
-    return replace(x, playbook=_book(x.playbook))
-
-
-def _isolation(x: Isolation) -> Isolation:
-    return replace(x, playbook=_book(x.playbook))
-
-
-def _place(x: Place) -> Place:
-    return replace(x, fence=x.fence and _fence(x.fence), isolate=x.isolate and _isolation(x.isolate))
-
-
-def _rehearsal(x: Rehearsal) -> Rehearsal:
-    prepare = x.prepare and _book(x.prepare)
-    return replace(x, playbook=_book(x.playbook), clean_up=_book(x.clean_up), survey=_book(x.survey), prepare=prepare)
-
-
-def _move(x: Move) -> Move:
-    books: dict[str, Any] = {key: _book(book) for key, book in x.plays.items()}
-    handed = x.hand_over and _fence(x.hand_over)
-    return replace(x, rehearse=x.rehearse and _rehearsal(x.rehearse), hand_over=handed, **books)

@@ -58,6 +58,8 @@ def compared_with(found: Slice, heads: Sequence[Head]) -> tuple[list[Wrong], tup
             " these services cannot be seen here (`--workspace` compares with the journal itself)"
         )
     notes.append("the objectives are parts of the models named: that they are parts of these cannot be seen here")
+    if found.ages:
+        notes.append("how old data was is noted beside the journal: no hash of the journal is over these hours")
     met = {head.seq for head in heads if hashes.get(head.seq) == head.hash}
     return wrong, (*notes, _vouched_for(found, met, given=bool(heads)))
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from orchestrator.core.outside import visible
 from orchestrator.reports.papers.blocks import Block, Cells, Column, Pairs, Picture, Points, Title, Words
 from orchestrator.reports.papers.known import MOMENTS
+from orchestrator.reports.papers.made import Made, proof
 from orchestrator.reports.papers.shape import Edition, FindingLine, Report, ReportKind, Said, Then
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account, Figure, Moment
@@ -28,16 +28,6 @@ HEADINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """How it was made: when, by which version, from how many entries, and the journal's end then."""
-
-    wall: float
-    by: str
-    entries: int
-    head: str
-
-
 def heading(x: Report, tongue: Tongue) -> str:
     """What the whole is called."""
     name = tongue.say(Said(HEADINGS[x.kind], {"id": x.id, "client": x.scope.client}))
@@ -50,7 +40,7 @@ def heading(x: Report, tongue: Tongue) -> str:
 
 def laid_out(x: Report, made: Made, tongue: Tongue) -> list[Block]:
     """The whole report."""
-    return [*_Page(tongue).whole(x, 1), *_proof(x, made, tongue)]
+    return [*_Page(tongue).whole(x, 1), *proof(x, made, tongue)]
 
 
 class _Page:
@@ -86,6 +76,7 @@ class _Page:
         yield Points(self._say(x.scenario))
         yield Title(level, t.text("Objectives and what was reached"))
         yield from self._objectives(x)
+        yield from self._unmet(x, level)
         yield Title(level, t.text("Timeline"))
         for part in x.parts:
             if len(x.parts) > 1:
@@ -153,6 +144,17 @@ class _Page:
             self._text("how it is known"),
         )
         yield Cells(columns, tuple(rows), (met,), (missed,))
+
+    def _unmet(self, x: Report, level: int) -> Iterator[Block]:
+        """Of a whole report: what is inside of a period is judged with the period."""
+        if level > 2:
+            return
+        t = self._tongue
+        yield Title(level, t.text("Objectives that cannot be met as things are"))
+        if x.unmet is None:
+            yield Words(t.text("not known: the configuration of that time is not kept"))
+            return
+        yield self._points([y.said for y in x.unmet], "none that a measurement or the plan itself shows")
 
     def _picture(self, a: Account) -> Picture:
         t = self._tongue
@@ -339,6 +341,7 @@ class _Page:
             )
             named = ("schedule", "its time, or the begin of its period", "why")
             yield Cells(tuple(self._text(name) for name in named), missed)
+        yield from self._unmet(x, level + 1)
         yield Title(level + 1, t.text("Findings"))
         if x.findings:
             yield from self._findings(x.findings, "")
@@ -363,36 +366,3 @@ class _Page:
 
     def _number(self, name: str) -> Column:
         return Column(self._tongue.text(name), number=True)
-
-
-def _proof(x: Report, made: Made, tongue: Tongue) -> Iterator[Block]:
-    """How whoever holds it can check it."""
-    yield Title(2, tongue.text("How this report proves itself"))
-    slots: dict[str, str | float] = {"made_wall": made.wall, "by": made.by, "n": made.entries}
-    text = "Made {made_wall} by {by}, from {n} entry of the journal."
-    yield Words(tongue.say(Said(text, slots, "Made {made_wall} by {by}, from {n} entries of the journal.")))
-    yield Words(
-        tongue.text(
-            "Its file (JSON, or the HTML page) carries these entries. `bascule report verify FILE` works every figure"
-            " out again from them, where there is no workspace, and refuses a file of which anything was changed."
-        )
-    )
-    number, _, digest = made.head.partition(":")
-    if number.isdigit():
-        yield Words(
-            tongue.say(Said("The journal ended at entry {number} then: {digest}", {"number": number, "digest": digest}))
-        )
-    yield Words(
-        tongue.text(
-            "What no chain of hashes shows by itself: that somebody wrote the whole journal anew. That shows by a head"
-            " that was kept elsewhere."
-        ),
-        soft=True,
-    )
-    if x.edition is Edition.CLIENT:
-        yield Words(
-            tongue.text(
-                "The entries are extracts. The hash of each whole entry stands beside, for whoever has the journal."
-            ),
-            soft=True,
-        )

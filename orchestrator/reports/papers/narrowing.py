@@ -7,7 +7,9 @@ said in the subject (`Subject.left_out`), so a file is checked by what it carrie
     of earlier history               is kept
     -----------------------------    -----------------------------------------------------------------------------
     stories of the report, those     every record, and what is of no story while they went on
-    that met them, and last time
+    that met them, last time, and
+    those that objectives are
+    judged by
     runs by which a move's usual     begin and end, with approvals and incident: as many as durations are kept of
     duration was known
     where services were, what was    the last record of each before every one of these
@@ -27,10 +29,21 @@ from orchestrator.core.events import OF_RUNS
 from orchestrator.core.kinds import TRAITS, By
 from orchestrator.core.state.retention import KEPT_DURATIONS
 from orchestrator.reports.entries import DRIFT_S
+from orchestrator.reports.feasibility import runs_looked_at
 from orchestrator.reports.papers.composition import compose
-from orchestrator.reports.papers.excerpt import Asked, Piece, Slice, Stored, Subject, Wanted, cut, like_before
+from orchestrator.reports.papers.excerpt import (
+    Asked,
+    Piece,
+    Slice,
+    Stored,
+    Subject,
+    Wanted,
+    cut,
+    in_force,
+    like_before,
+)
 from orchestrator.reports.papers.period import from_before
-from orchestrator.reports.papers.shape import Report
+from orchestrator.reports.papers.shape import Report, ReportKind
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story
 
@@ -103,7 +116,8 @@ class _Kept:
         stories = self.whole.stories()
         told = [stories.stories[x] for x in self.whole.subject.stories if x in stories.stories]
         before = from_before(stories, self.whole.subject).values()
-        found = [*told, *_that_met(stories, told), *_last_times(stories, told), *before]
+        judged_by = _judged_by(self.whole, stories, told)
+        found = [*told, *_that_met(stories, told), *_last_times(stories, told), *before, *judged_by]
         self.full = {s.id: s for s in [*found, *_of_their_drills(stories, found)]}
         self._take_basis(stories, told)
         self.windows = _merged([_window(s) for s in self.full.values()] + self._drills(stories))
@@ -216,6 +230,17 @@ def _last_times(stories: Stories, told: Sequence[Story]) -> Iterator[Story]:
     for story in told:
         if (found := like_before(stories, story)) is not None:
             yield found[0]
+
+
+def _judged_by(whole: Slice, stories: Stories, told: Sequence[Story]) -> Iterator[Story]:
+    """The stories whose runs say whether objectives can be met."""
+    period = whole.subject.kind is ReportKind.PERIOD
+    digest = in_force(stories, whole.subject) if period or not told else told[-1].configuration
+    model = whole.models.get(digest)
+    names = whole.subject.services if period else {s.service for s in told}
+    services = [s for s in model.services.values() if s.id in names] if model is not None else []
+    runs = runs_looked_at(services, stories.decided)
+    return (s for s in stories.stories.values() if any(x.started.run in runs for x in s.runs))
 
 
 def _window(story: Story) -> Range:

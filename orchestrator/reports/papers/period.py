@@ -6,11 +6,11 @@ period counts up to when the report was made, as its own report says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.core.model import Model
 from orchestrator.reports.papers.excerpt import Subject, end_of
-from orchestrator.reports.papers.shape import Report, ReportKind, ServiceTotal
+from orchestrator.reports.papers.shape import Report, ReportKind, Said, ServiceTotal
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story
 
@@ -73,3 +73,15 @@ def _total(name: str, mine: list[Report], model: Model | None) -> ServiceTotal:
         missed=met.count(False),
         unknown=len(incidents) - met.count(True) - met.count(False),
     )
+
+
+def went_on(inside: Iterable[Report], to_wall: float | None, now_wall: float) -> Iterator[Said]:
+    """What began in a period and was not over at its end: its figures are of more than the period."""
+    for x in inside if to_wall is not None and to_wall <= now_wall else ():
+        slots: dict[str, str | float] = {"id": x.id, "service": next(iter(x.scope.services), "")}
+        ended = x.scope.to_wall
+        if ended is None:
+            yield Said("{id} of {service} goes on still: it is counted here up to when this report was made", slots)
+        elif to_wall is not None and ended > to_wall:
+            text = "{id} of {service} went on after this time, until {ended_wall}: it is counted here to its end"
+            yield Said(text, {**slots, "ended_wall": ended})

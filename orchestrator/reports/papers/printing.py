@@ -16,7 +16,8 @@ from orchestrator.reports.papers.blocks import Block
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.excerpt import Slice
 from orchestrator.reports.papers.heads import Wrong
-from orchestrator.reports.papers.layout import Made, heading, laid_out
+from orchestrator.reports.papers.layout import heading, laid_out
+from orchestrator.reports.papers.made import Made
 from orchestrator.reports.papers.markdown import markdown
 from orchestrator.reports.papers.sealing import Checked, Unreadable, by_another, check, sealed, text_of
 from orchestrator.reports.papers.shape import Report

@@ -81,7 +81,7 @@ def _define(cls: type, definitions: Members) -> Json:
         hints = typing.get_type_hints(cls)
         properties: Members = {f.name: _of(hints[f.name], definitions) for f in dataclasses.fields(cls)}
         said = " ".join((cls.__doc__ or "").split())
-        optional = NARROWER if cls is Subject else ()
+        optional = {Subject: NARROWER, Heading: ("ages",)}.get(cls, ())
         definitions[cls.__name__] = {"description": said, **_object(properties, optional)}
     return {"$ref": f"#/definitions/{cls.__name__}"}
 

@@ -31,7 +31,7 @@ from orchestrator.core.state.decided import IllegalRecord
 from orchestrator.journal import chain
 from orchestrator.journal.journal import Head
 from orchestrator.reports.papers.composition import compose
-from orchestrator.reports.papers.excerpt import Piece, Slice, Subject
+from orchestrator.reports.papers.excerpt import AgesOfHour, Piece, Slice, Subject
 from orchestrator.reports.papers.heads import Wrong, compared_with, ends_otherwise, head_of
 from orchestrator.reports.papers.shape import Edition, Report
 
@@ -56,6 +56,7 @@ class Heading:
     wall: float
     unwatched_s: float | None
     journal: str
+    ages: tuple[AgesOfHour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ def sealed(found: Slice, made_by: str, report: Report | None = None) -> Members:
 
 def _heading(found: Slice) -> Json:
     """Of a slice of the whole history as it was written before there were narrower ones: the same bytes."""
-    heading = encode(Heading(found.edition, found.subject, found.now, found.wall, found.unwatched_s, found.head))
+    heading = encode(
+        Heading(found.edition, found.subject, found.now, found.wall, found.unwatched_s, found.head, found.ages)
+    )
+    if isinstance(heading, dict) and not heading["ages"]:
+        del heading["ages"]
     subject = heading["subject"] if isinstance(heading, dict) else None
     if isinstance(subject, dict):
         for name in NARROWER:
@@ -258,7 +263,8 @@ def _slice(data: Members) -> tuple[Slice | None, list[Wrong], bool]:
         elif models[digest].digest != digest:
             wrong.append(Wrong(f"model {digest}", f"it says that it is {models[digest].digest}"))
     made = Slice(
-        head.edition, head.subject, head.now, head.wall, head.unwatched_s, head.journal, tuple(pieces), models
+        head.edition, head.subject, head.now, head.wall, head.unwatched_s, head.journal, tuple(pieces), models,
+        head.ages,
     )  # fmt: skip
     return made, wrong, not wrong
 

@@ -15,6 +15,7 @@ outside, so no figure can be typed in. A part that must not be empty, and is, ke
     lessons         ISO 8.5 e, NIST 800-84 5.6              yes
     findings        ISO 8.5 e, DORA 25.4                    yes: or a person says that there is none
     last, cost      ISO 8.6 (compared, evaluated)           no: says why
+    unmet           ISO 8.6 (are objectives still fit)      no: says that there is none, or why it is not known
     proven          ISO 8.5 g                               no: says why
 """
 
@@ -158,6 +159,22 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """An objective that cannot be met as things were at the end of what is told. `tier` 0, `move` empty: of them all.
+
+    `lack`: a word of `feasibility.Lack`. `figures`: what it came from, in seconds, or as a share or count.
+    """
+
+    service: str
+    tier: int
+    move: str
+    lack: str
+    said: Said
+    figures: Mapping[str, float]
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MissedDrill:
     """A scheduled drill that did not begin. `occurrence`: its time; of a surprise, when its period began."""
 
@@ -189,7 +206,8 @@ class Report:
     """All of it. `parts`: the accounts that it tells, in order: one, or out and back of a full-scale drill.
 
     `empty`: the parts that must not be empty, and are. `inside`: of a period, the report of each thing in it.
-    `missed`: of a period, scheduled drills that were due in it and did not begin.
+    `missed`: of a period, scheduled drills that were due in it and did not begin. `unmet`: None where no configuration
+    is kept to judge by, and of what is inside of a period, which is judged as a whole.
     """
 
     kind: ReportKind
@@ -216,3 +234,4 @@ class Report:
     totals: tuple[ServiceTotal, ...] = ()
     inside: tuple[Report, ...] = ()
     missed: tuple[MissedDrill, ...] = ()
+    unmet: tuple[Unmet, ...] | None = None
