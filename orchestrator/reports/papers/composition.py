@@ -13,22 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core import records as r
-from orchestrator.core.durations import rounded_up
 from orchestrator.core.model import Service
 from orchestrator.core.state.finding import KeptFinding
-from orchestrator.reports import claims, cost
+from orchestrator.reports import claims
 from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
 from orchestrator.reports.papers.excerpt import Slice, in_force, like_before
 from orchestrator.reports.papers.period import from_before, totals, went_on
+from orchestrator.reports.papers.pricing import priced
 from orchestrator.reports.papers.shape import (
     Done,
     FindingLine,
     MissedDrill,
     ObjectiveLine,
     Participant,
-    Price,
     Report,
     ReportKind,
     Said,
@@ -88,7 +87,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
     pairs = list(zip(told, parts, strict=True))
     findings, none = _findings(found, stories, source)
     then, then_said = _last_time(stories, last, parts[told.index(last)], found.now)
-    price, price_said = _price(last.of, parts, drills.fallen(frame, told, stories))
+    price, price_said = priced(last.of, pairs, drills.fallen(frame, told, stories))
     proven, until = _proven(last, parts[told.index(last)])
     began, ended = _extent(source)
     scope = Scope(
@@ -278,27 +277,6 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     elif slots["id"] == name:
         text = "{move} was made for {service} before: {run}"
     return made, Said(text, slots)
-
-
-def _price(service: Service | None, parts: Sequence[Account], fallen: Sequence[str]) -> tuple[Price | None, Said]:
-    down_s = sum(x.seconds for a in parts for x in a.outages)
-    if fallen and not any(a.outages for a in parts):
-        text = "no outage is a part of it: what {incidents} cost is told in the report of each"
-        return None, Said(text, {"incidents": ", ".join(fallen)})
-    if not any(a.outages for a in parts):
-        return None, Said("no outage is a part of it: it has no cost of one")
-    found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
-    each = [x for x in found if x is not None]
-    if service is None or not each:
-        return None, Said("not known: the configuration says nothing of what a minute without the service costs")
-    at_most = any(a.down_at_most for a in parts)
-    once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
-    amount = sum(x.amount for x in each)
-    amount = rounded_up(amount, 100) if at_most else round(amount, 2)
-    return (
-        Price(down_s, service.downtime_cost, service.currency, amount, at_most, once),
-        Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),
-    )
 
 
 def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]]:

@@ -252,6 +252,8 @@ class _Page:
             if x.cost.at_most:
                 text = "at most {amount} so far: at most {down_s} without the service, at {minute} a minute"
         yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
+        if x.kind is not ReportKind.INCIDENT:
+            yield Words(t.say(x.cost_said), soft=True)
         if x.cost.once:
             once = t.money(x.cost.once, x.cost.currency)
             yield Words(t.say(Said("{once} of it is a penalty that is due once an outage", {"once": once})))
