@@ -90,7 +90,9 @@ def _gathered(
             drills = {n: x for n, x in drills.items() if x.tells is Tells.CLIENT}
         work = {n: x for n, x in model.maintenance.items() if x.client in wanted}
         upto = {n: x.upto for n, x in decided.schedules.items() if x.due is None}
-        found = ics.ahead(drills, work, now, until, upto)
+        found, unknown = ics.ahead(drills, work, now, until, upto)
+        for name, why in unknown.items():
+            print(f"{name} is left out: {why}", file=sys.stderr)
         found += [x for x in _dated(workspace, journal, model, wanted, for_, now) if x.opens <= until]
     return found, decided.workspace
 

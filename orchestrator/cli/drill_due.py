@@ -98,10 +98,11 @@ def _lines(found: Outlook) -> list[str]:
         "ahead": f"next {window}",
         "in a period": f"once in the period {window}",
         "never": "no time ahead",
+        "unknown": "its times cannot be worked out",
     }[found.state]
     lines = [f"{found.schedule}: {found.kind}, {of}: {when}"]
     if found.held_by:
-        lines.append(f"  held up by {found.held_by}")
+        lines.append(f"  {found.held_by}" if found.state == "unknown" else f"  held up by {found.held_by}")
     if not found.in_force:
         lines.append("  not in force as it stands: no daemon has read it yet")
     return lines

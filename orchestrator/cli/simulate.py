@@ -88,9 +88,10 @@ def _plan(workspace: Path | None, clients: tuple[str, ...]) -> tuple[Model, Mapp
     from orchestrator.cli.workspace import find_workspace, reading
     from orchestrator.config import load
     from orchestrator.core.transaction import percentile
+    from orchestrator.drills import judging
 
     found = find_workspace(workspace)
-    model = load(found, probe_kinds=probe_kinds(), clients=clients or None).model
+    model = load(found, probe_kinds=probe_kinds(), clients=clients or None, judge=judging).model
     with reading(found) as known:
         durations = known.state.decided.durations
     return model, {k: m for k, v in durations.items() if "/" in k and (m := percentile(v, 0.5)) is not None}

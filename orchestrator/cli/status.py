@@ -124,6 +124,7 @@ def _live(journal: Reader[State], wall: float) -> Live:
         _texts(in_force.get("lost_ways")),
         {client: str(why) for client, why in _part(said, "untold").items()},
         {where: str(why) for where, why in _part(said, "unanchored").items()},
+        {name: str(why) for name, why in _part(said, "unscheduled").items()},
         str(log.get("trouble") or ""),
     )
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from orchestrator.core.schedules import Calendar, Days, Hours
-from orchestrator.drills.times import instant, zone
+from orchestrator.drills.times import CalendarUnknown, instant, zone
 
 DAY_S = 86400
 Stretch = tuple[datetime, datetime]
@@ -54,7 +54,7 @@ def _covers(days: Days, day: date) -> bool:
 
 
 def holiday(where: str, day: date) -> str:
-    """The public holiday of that day, in its country's language; empty: it is none. Raises NotImplementedError."""
+    """The public holiday of that day, in its country's language; empty: it is none. Raises CalendarUnknown."""
     return _holidays(where, day.year).get(day, "")
 
 
@@ -63,7 +63,10 @@ def _holidays(where: str, year: int) -> dict[date, str]:
     from holidays import country_holidays  # half a second, and few schedules keep them
 
     country, _, part = where.partition("-")
-    return dict(country_holidays(country, subdiv=part or None, years=year))
+    try:
+        return dict(country_holidays(country, subdiv=part or None, years=year))
+    except NotImplementedError:
+        raise CalendarUnknown(f"this machine knows no public holidays of {where!r}") from None
 
 
 def stretches(calendars: Sequence[Calendar], start: datetime, end: datetime) -> list[Stretch]:

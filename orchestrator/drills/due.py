@@ -17,19 +17,24 @@ from orchestrator.core.state.decided import ScheduleState
 from orchestrator.drills import surprise
 from orchestrator.drills.calendars import admits
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import at, read, written
+from orchestrator.drills.times import CalendarUnknown, at, read, written
 from orchestrator.drills.worth import RESTS_S, Exposures, key, ranked
 
 AT_ONCE = 500  # of those that have passed, in one event
+AGAIN = timedelta(minutes=5)  # a schedule that cannot be worked out is tried again
 Seeds = Callable[[str, str], str]  # of a schedule and an occurrence: the seed of its draw
 
 
 @dataclass(slots=True)
 class Looked:
-    """What is to be told the core now, and the wall time at which to look again if nothing happens before."""
+    """What is to be told the core now, and the wall time at which to look again if nothing happens before.
+
+    A schedule that cannot be worked out says nothing, and keeps no other one from being looked at.
+    """
 
     events: list[e.Event] = field(default_factory=list)
     again_at: float = float("inf")
+    unknown: dict[str, str] = field(default_factory=dict)  # schedules that cannot be worked out here, and why
 
     def again(self, moment: datetime) -> None:
         """Look again then, or sooner."""
@@ -47,7 +52,15 @@ def look(
     """What the calendars say now. `wall`: seconds since 1970; `axis`: of the journal, at the same moment."""
     looked, now = Looked(), at(wall)
     for name in sorted(states):
-        _look_at(looked, states[name], now, axis, seeds, exposures)
+        one = Looked()
+        try:
+            _look_at(one, states[name], now, axis, seeds, exposures)
+        except CalendarUnknown as unknown:
+            looked.unknown[name] = str(unknown)
+            looked.again(now + AGAIN)
+            continue
+        looked.events += one.events
+        looked.again_at = min(looked.again_at, one.again_at)
     known = {name: state.plan.digest for name, state in states.items()}
     edited = known != {name: plan.digest for name, plan in plans.items()}
     if edited or any(x.since > written(now) for x in states.values()):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from icalendar import Calendar as Ics
 from icalendar import Event
@@ -20,6 +21,7 @@ from orchestrator.core.outside import visible
 from orchestrator.core.schedules import DrillPlan, MaintenancePlan
 from orchestrator.drills.due import everybodys
 from orchestrator.drills.occurrences import occurrences
+from orchestrator.drills.times import CalendarUnknown
 
 PRODUCT = "-//bascule//schedules//EN"
 DAY = timedelta(days=1)
@@ -43,12 +45,25 @@ def ahead(
     after: datetime,
     until: datetime,
     upto: Mapping[str, str] | None = None,
-) -> list[Ahead]:
+) -> tuple[list[Ahead], dict[str, str]]:
     """Every time of every schedule that is not over at `after` and opens by `until`, but of surprises.
+
+    Beside them the schedules that cannot be worked out here, each with why.
 
     `upto`: the latest time of each that was dealt with: it began, was missed, or the schedule came into force later.
     """
-    return [*_drills(drills, after, until, upto or {}), *_work(work, after, until)]
+    found: list[Ahead] = []
+    unknown: dict[str, str] = {}
+    times = {
+        **{name: partial(_drill, plan, after, until, (upto or {}).get(name, "")) for name, plan in drills.items()},
+        **{name: partial(_work, plan, after, until) for name, plan in work.items()},
+    }
+    for name, of in times.items():
+        try:
+            found += list(of())
+        except CalendarUnknown as why:
+            unknown[name] = str(why)
+    return found, unknown
 
 
 def day_long(id_: str, day: date, summary: str, description: str, kind: str) -> Ahead:
@@ -57,28 +72,24 @@ def day_long(id_: str, day: date, summary: str, description: str, kind: str) -> 
     return Ahead(id_, opens, opens + DAY, summary, description, kind)
 
 
-def _drills(
-    drills: Mapping[str, DrillPlan], after: datetime, until: datetime, upto: Mapping[str, str]
-) -> Iterator[Ahead]:
-    for plan in drills.values():
-        if plan.surprise:
-            continue
-        what = [f"{x.move} of {x.service}" for x in plan.of]
-        summary = f"Drill {plan.id}: {what[0]}" if len(what) == 1 else f"Drill {plan.id}: one of {len(what)}"
-        told = f"{plan.kind.value}; it may begin between these two times: {', '.join(what)}"
-        began = after - timedelta(seconds=plan.schedule.length_s)
-        for one in occurrences(plan.schedule, everybodys(plan), began, until):
-            if one.closes > after and one.name > upto.get(plan.id, ""):
-                yield Ahead(_named(one.opens, plan.id, "d"), one.opens, one.closes, summary, told, "drill")
+def _drill(plan: DrillPlan, after: datetime, until: datetime, upto: str) -> Iterator[Ahead]:
+    if plan.surprise:
+        return
+    what = [f"{x.move} of {x.service}" for x in plan.of]
+    summary = f"Drill {plan.id}: {what[0]}" if len(what) == 1 else f"Drill {plan.id}: one of {len(what)}"
+    told = f"{plan.kind.value}; it may begin between these two times: {', '.join(what)}"
+    began = after - timedelta(seconds=plan.schedule.length_s)
+    for one in occurrences(plan.schedule, everybodys(plan), began, until):
+        if one.closes > after and one.name > upto:
+            yield Ahead(_named(one.opens, plan.id, "d"), one.opens, one.closes, summary, told, "drill")
 
 
-def _work(work: Mapping[str, MaintenancePlan], after: datetime, until: datetime) -> Iterator[Ahead]:
-    for plan in work.values():
-        told = f"announced for {', '.join(plan.subjects)}: nothing is done automatically"
-        summary = f"Maintenance {plan.id}"
-        for one in occurrences(plan.schedule, (), after - timedelta(seconds=plan.schedule.length_s), until):
-            if one.closes > after:
-                yield Ahead(_named(one.opens, plan.id, "m"), one.opens, one.closes, summary, told, "maintenance")
+def _work(plan: MaintenancePlan, after: datetime, until: datetime) -> Iterator[Ahead]:
+    told = f"announced for {', '.join(plan.subjects)}: nothing is done automatically"
+    summary = f"Maintenance {plan.id}"
+    for one in occurrences(plan.schedule, (), after - timedelta(seconds=plan.schedule.length_s), until):
+        if one.closes > after:
+            yield Ahead(_named(one.opens, plan.id, "m"), one.opens, one.closes, summary, told, "maintenance")
 
 
 def _named(opens: datetime, schedule: str, letter: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from itertools import islice, pairwise
-from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 from orchestrator.core.schedules import Calendar, Schedule
 from orchestrator.drills.calendars import stretches
 from orchestrator.drills.occurrences import EVER, next_after, occurrences
 from orchestrator.drills.occurrences import wrong_cron as wrong_cron
-from orchestrator.drills.times import zone
 
 FROM = datetime(2024, 1, 1, tzinfo=UTC)
 FAR = 2099  # a year
@@ -24,12 +24,17 @@ SOON, YEAR = timedelta(days=15), timedelta(days=370)
 
 
 def zones_if_not(name: str) -> Sequence[str]:
-    """Every time zone there is, where this is none of them; else nothing."""
-    try:
-        zone(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return sorted(available_timezones())
-    return ()
+    """Every time zone there is, where this is none of them; else nothing.
+
+    What a machine has beside (`localtime`, `right/Europe/Paris`) is none: elsewhere it means another time, or nothing.
+    """
+    return () if name in (known := _zones()) else sorted(known)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Those of the IANA's database; `Factory` is the one of a machine that nobody has set up."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
 def holidays_if_not(where: str) -> Sequence[str]:

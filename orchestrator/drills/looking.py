@@ -53,6 +53,7 @@ class Looks:
     secret: Callable[[], bytes]
     clock: Clock = field(default_factory=Clock)
     booted_at: float = -float("inf")
+    unknown: dict[str, str] = field(default_factory=dict)  # schedules that cannot be worked out here, and why
     _again_at: float = 0.0  # by the wall clock
     _looked_at: float = 0.0  # by the axis
     _model: Model | None = None
@@ -78,6 +79,7 @@ class Looks:
         looked = due.look(decided.schedules, model.drills, wall, now, self._seed, exposures)
         windows = maintenance.look(decided.maintenance, model.maintenance, wall, now)
         self._model, self._looked_at = model, now
+        self.unknown = looked.unknown | windows.unknown
         found, again_at = [x for x in looked.events if not _known(x, decided)], looked.again_at
         if (left_s := self._waits_s(now)) > 0:
             found, again_at = [], wall + left_s

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from orchestrator.core import events as e
 from orchestrator.core.schedules import MaintenancePlan
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import at
+from orchestrator.drills.times import CalendarUnknown, at
+
+AGAIN = timedelta(minutes=5)  # a plan that cannot be worked out is tried again
 
 
 @dataclass(slots=True)
@@ -22,13 +24,22 @@ class Windows:
 
     events: list[e.Event] = field(default_factory=list)
     again_at: float = float("inf")
+    unknown: dict[str, str] = field(default_factory=dict)  # plans that cannot be worked out here, and why
 
 
 def look(announced: Mapping[str, float], plans: Mapping[str, MaintenancePlan], wall: float, axis: float) -> Windows:
     """What opens and closes now. `announced`: as `Decided.maintenance`; what is of a calendar has a `#` in its name."""
     found, now, wanted = Windows(), at(wall), dict[str, tuple[str, str, float]]()
-    for plan in plans.values():
-        for one in around(plan, now):
+    held: set[tuple[str, str]] = set()  # what is open of a plan that cannot be worked out is open to its announced end
+    for name_of, plan in plans.items():
+        try:
+            times = list(around(plan, now))
+        except CalendarUnknown as unknown:
+            found.unknown[name_of] = str(unknown)
+            found.again_at = min(found.again_at, (now + AGAIN).timestamp())
+            held |= {(subject, plan.name) for subject in plan.subjects}
+            continue
+        for one in times:
             if one.opens <= now < one.closes:
                 name = f"{plan.name}@{one.name}"
                 ends_at = axis + (one.closes - now).total_seconds()
@@ -36,6 +47,8 @@ def look(announced: Mapping[str, float], plans: Mapping[str, MaintenancePlan], w
             found.again_at = min(found.again_at, (one.closes if one.opens <= now else one.opens).timestamp())
     for key in [x for x in announced if "#" in x and x not in wanted]:
         subject, _, window = key.partition("#")
+        if (subject, window.rpartition("@")[0]) in held and announced[key] > axis:
+            continue
         found.events.append(e.MaintenanceEnded(subject, window))
     for key, (subject, window, ends_at) in wanted.items():
         if key not in announced:

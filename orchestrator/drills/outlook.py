@@ -14,7 +14,7 @@ from orchestrator.core.schedules import DrillPlan
 from orchestrator.core.state.decided import ScheduleState
 from orchestrator.drills.due import everybodys
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import at, read, written
+from orchestrator.drills.times import CalendarUnknown, at, read, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,11 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One schedule of drills. Times as in records, UTC. `state`: due, ahead, in a period (of a surprise), never.
+    """One schedule of drills. Times as in records, UTC. `state`: due, ahead, in a period (of a surprise), never, or
+    unknown (its times cannot be worked out here).
 
-    `held_by`: what stands against one that is due. `in_force`: whether a controller goes by it as it stands now.
-    `missed`: the last ones that were, the latest first.
+    `held_by`: what stands against one that is due; why it is unknown. `in_force`: whether a controller goes by it as it
+    stands now. `missed`: the last ones that were, the latest first.
     """
 
     schedule: str
@@ -58,7 +59,13 @@ LATEST = 5  # so many that were missed are shown
 
 def outlook(states: Mapping[str, ScheduleState], plans: Mapping[str, DrillPlan], wall: float) -> list[Outlook]:
     """Every schedule of the plans, what is due first, then by time."""
-    found = [_of(plan, states.get(name), wall) for name, plan in plans.items()]
+    found = []
+    for name, plan in plans.items():
+        try:
+            found.append(_of(plan, states.get(name), wall))
+        except CalendarUnknown as unknown:
+            what = _what(plan)
+            found.append(Outlook(plan.id, plan.kind.value, what, "unknown", "", "", str(unknown), "", name in states))
     return sorted(found, key=lambda x: (x.state != "due", not x.opens, x.opens, x.schedule))
 
 
@@ -76,7 +83,10 @@ def _missed(x: DrillMissed, plan: DrillPlan) -> Missed:
 
 def _at(plan: DrillPlan, named_at: datetime) -> Occurrence | None:
     before = named_at - timedelta(seconds=1)
-    return next(occurrences(plan.schedule, everybodys(plan), before, named_at, whole=plan.surprise), None)
+    try:
+        return next(occurrences(plan.schedule, everybodys(plan), before, named_at, whole=plan.surprise), None)
+    except CalendarUnknown:
+        return None
 
 
 def _what(plan: DrillPlan) -> tuple[str, ...]:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SECOND = timedelta(seconds=1)
 
 
+class CalendarUnknown(Exception):
+    """A calendar that cannot be worked out here, and why: what it names is not known to this machine any more."""
+
+
 @lru_cache(maxsize=256)
 def zone(name: str) -> ZoneInfo:
-    """The time zone of this IANA name. Raises ZoneInfoNotFoundError, ValueError."""
-    return ZoneInfo(name)
+    """The time zone of this IANA name. Raises CalendarUnknown."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise CalendarUnknown(f"this machine knows no time zone {name!r}") from None
 
 
 def instant(local: datetime, where: ZoneInfo) -> datetime:

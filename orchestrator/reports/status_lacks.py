@@ -44,6 +44,9 @@ def lacks(state: d.Decided, now: float, wall: float, live: Live, wall_of: WallOf
     for where, why in live.unanchored.items():
         means = "nothing that is kept there vouches for the journal as it is now"
         yield LackNow(Lack.ANCHOR.value, "", where, None, None, why, means, "bascule journal head")
+    for name, why in live.unscheduled.items():
+        means = "nothing of this schedule begins, and none of its times is told"
+        yield LackNow(Lack.SCHEDULE.value, name.partition("/")[0], name, None, None, why, means, "bascule validate")
     for client, why in live.unread.items():
         means = "its hosts and variables are those of then; what has changed there since is not known"
         yield LackNow(Lack.INVENTORY.value, client, "inventory", None, None, why, means, "bascule validate")

@@ -167,6 +167,7 @@ class Live:
     lost_ways: tuple[str, ...] = ()  # ways to tell people that cannot be used with that older configuration
     untold: Mapping[str, str] = field(default_factory=dict)  # clients whose notices have nowhere to go, and why
     unanchored: Mapping[str, str] = field(default_factory=dict)  # where the journal's head was to be kept, and why not
+    unscheduled: Mapping[str, str] = field(default_factory=dict)  # schedules that cannot be worked out, and why
     log: str = ""  # why its log does not get out
 
 

@@ -16,8 +16,9 @@ import structlog
 
 from orchestrator.config.whole_file import write_whole
 from orchestrator.core import events as e
+from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.engine import Engine
-from orchestrator.core.model import Model
+from orchestrator.core.model import Json, Model
 from orchestrator.drills.looking import BEAT_S, BELIEVED_AFTER_S, Clock, Looks, exposures_of
 from orchestrator.drills.worth import Exposures, key
 from orchestrator.journal.axis import Axis
@@ -33,12 +34,13 @@ SECRET_LEAST = 32  # bytes
 
 @dataclass(slots=True)
 class Calendars:
-    """Of one controller. `engine` gives what is in force; `emit` takes what is due."""
+    """Of one controller. `engine` gives what is in force; `emit` takes what is due; `tell` reaches people."""
 
     workspace: Path
     engine: Callable[[], Engine]
     axis: Axis
     emit: Callable[[e.Event], None]
+    tell: Callable[[TellPeople], None] = lambda _: None
     _looks: Looks = field(init=False)
     _secret: bytes = b""
 
@@ -62,8 +64,20 @@ class Calendars:
         if self._looks.by_value(engine, wall, now):
             exposures = await asyncio.to_thread(self._exposures, engine.model, wall)
             engine = self.engine()
+        before = self._looks.unknown
         for event in self._looks.look(engine, wall, now, exposures):
             self.emit(event)
+        for name, why in self._looks.unknown.items():
+            if before.get(name) != why:
+                log.error("a schedule cannot be worked out", schedule=name, why=why)
+                text = f"{name}: {why}: nothing of this schedule begins, and none of its times is told"
+                self.tell(
+                    TellPeople(f"schedule/{name}/{now:.0f}", NoticeKind.CANNOT_ACT, name.partition("/")[0], name, text)
+                )
+
+    def unknown(self) -> dict[str, Json]:
+        """Schedules that cannot be worked out here, and why."""
+        return dict(self._looks.unknown)
 
     def _kept_secret(self) -> bytes:
         if not self._secret:

@@ -166,6 +166,8 @@ class Controller:
         for objection in self._configure(model):
             log.error("the new configuration cannot be put in force", why=objection)
             self.files.not_in_force.append(objection)
+        tell = self.notifier.carry_out
+        self.calendars = Calendars(self.workspace, lambda: self.shell.engine, self.axis, self.emit, tell)
         self.plans = Plans(lambda: self.shell.engine, self.files.differ, self.emit)
         lasting: list[Callable[[], Coroutine[None, None, None]]] = [
             lambda: keep_lease(self.journal, lease, self.axis, self._lose),
@@ -174,7 +176,7 @@ class Controller:
         ]
         if self._attends:
             lasting += [self.ages.run, lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)]
-            lasting.append(Calendars(self.workspace, lambda: self.shell.engine, self.axis, self.emit).keep)
+            lasting.append(self.calendars.keep)
             lasting.append(lambda: ask_again(self.files.valid, self.files.edited, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
@@ -346,7 +348,8 @@ class Controller:
         found = self.files.condition(self.shell.engine.decided)
         clients = sorted({s.client for s in self.shell.engine.model.services.values()})
         told = {"ways": self.notifier.told(), "untold": self.notifier.untold(clients)}
-        return {"configuration": found, **told, "unanchored": self.upkeep.failed()}
+        failed = {"unanchored": self.upkeep.failed(), "unscheduled": self.calendars.unknown()}
+        return {"configuration": found, **told, **failed}
 
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""

@@ -176,3 +176,34 @@ def test_programs_are_told_what_was_missed(bascule: Bascule, kept: Kept, capsys:
         "reason": "window unseen",
         "evidence": "nobody looked",
     }
+
+
+def test_one_that_cannot_be_worked_out_here_is_named_and_the_others_are_shown(
+    kept: Kept, bascule: Bascule, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The machine has lost a time zone: of a drill, and of another client's announced work."""
+    zone = (Calendar("Mars/Olympus"),)
+    works = [
+        MaintenancePlan(f"{x}/patches", x, "patches", (f"{x}/erp",), Schedule("0 2 * * *", 7200.0, of))
+        for x, of in (("bistro", zone), ("acme", (Calendar("UTC"),)))
+    ]
+    drills = {"acme/geo": plan(), "acme/lost": plan("lost", zone="Mars/Olympus")}
+    model = replace(small_model(), drills=drills, maintenance={x.id: x for x in works})
+    kept.journal.store_model("m2", encode(model))
+    tape = Tape().begin().after(5.0)
+    tape.write(r.Configured(tape.now, "m2", {"acme/erp": "acme/hq", "acme/mail": "acme/hq", "bistro/erp": None}))
+    kept.keep(tape)
+    assert bascule("calendar", "--days", "3") == 0
+    shown = capfdbinary.readouterr()
+    assert b"Drill acme/geo" in shown.out
+    assert b"Maintenance acme/patches" in shown.out
+    assert b"Mars" not in shown.out
+    assert sorted(shown.err.decode().splitlines()) == [
+        "acme/lost is left out: this machine knows no time zone 'Mars/Olympus'",
+        "bistro/patches is left out: this machine knows no time zone 'Mars/Olympus'",
+    ]
+    assert bascule("drill", "due") == 0
+    text = " ".join(capfdbinary.readouterr().out.decode().split())
+    assert "acme/geo: functional, acme/erp acme/geo-site: next " in text
+    assert "acme/lost: functional, acme/erp acme/geo-site: its times cannot be worked out" in text
+    assert "this machine knows no time zone 'Mars/Olympus'" in text

@@ -140,6 +140,21 @@ def test_nobody_to_tell_and_an_anchor_that_fails(
     assert "head not kept elsewhere" in text
 
 
+def test_a_schedule_that_cannot_be_worked_out_is_that_clients(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept.keep(well())
+    sees(straw, unscheduled={"acme/nightly": "this machine knows no time zone 'Mars/Olympus'"})
+    assert bascule("ready") == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "schedule unknown: acme/nightly: this machine knows no time zone 'Mars/Olympus'" in text
+    assert "so: nothing of this schedule begins, and none of its times is told" in text
+    assert bascule("status", "acme") == 0
+    assert "Mars/Olympus" in capsys.readouterr().out
+    bascule("ready", "bistro")
+    assert "Mars" not in capsys.readouterr().out, "another client's"
+
+
 def test_a_daemon_in_trouble(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
     """It cannot write: nothing of what it saw is of now."""
     kept.keep(well())

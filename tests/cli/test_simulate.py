@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -13,7 +14,7 @@ import pytest
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.simulate import simulate
 from orchestrator.cli.simulation_text import as_data, closing, report, virtual
-from orchestrator.config import load
+from orchestrator.config import ConfigurationInvalid, load
 from orchestrator.shell.wiring import option_models
 from orchestrator.sim.campaign import Plan, Summary
 from orchestrator.sim.episodes import LEFT, SEVERAL, Episode
@@ -142,3 +143,15 @@ def test_what_is_to_be_typed_again_simulates_the_same_plan(monkeypatch: pytest.M
     )
     assert simulate("chain", seeds=1, hours=0.125, modes="auto", workspace=CHAIN) == 1
     assert typed == [f"bascule simulate chain --modes auto -w {CHAIN} --hours 0.125"]
+
+
+def test_a_schedule_in_a_zone_that_there_is_not_is_a_fault_as_in_validate(tmp_path: Path) -> None:
+    """It ended with a traceback."""
+    at = Path(shutil.copytree(CHAIN, tmp_path / "chain"))
+    (at / "inventories/chain/schedules.yml").write_text(
+        "time_zone: Europe/Pariss\ndrills:\n  nightly: {service: web, schedule: 0 2 * * *}\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigurationInvalid) as invalid:
+        simulate(hours=0.01, seed=1, workspace=at)
+    (fault,) = invalid.value.faults
+    assert str(fault).startswith("inventories/chain/schedules.yml:1:12: there is no time zone 'Europe/Pariss'")

@@ -19,7 +19,7 @@ PATCHES = MaintenancePlan(
 
 def test_it_is_a_calendar_that_others_read() -> None:
     now = moment("2026-10-20T00:00")
-    found = ics.ahead({"acme/geo": plan()}, {PATCHES.id: PATCHES}, now, now + timedelta(days=7))
+    found, _ = ics.ahead({"acme/geo": plan()}, {PATCHES.id: PATCHES}, now, now + timedelta(days=7))
     file = ics.written(found, now)
     assert b"RRULE" not in file
     events = Ics.from_ical(file).walk("VEVENT")
@@ -38,13 +38,13 @@ def test_what_is_open_now_is_in_it_until_it_closes() -> None:
     opens = moment("2026-10-25T00:00")
     for minutes, kept in ((-1, True), (0, True), (119, True), (120, False)):
         now = opens + timedelta(minutes=minutes)
-        found = ics.ahead({}, {PATCHES.id: PATCHES}, now, now + timedelta(days=3))
+        found, _ = ics.ahead({}, {PATCHES.id: PATCHES}, now, now + timedelta(days=3))
         assert [x.opens for x in found] == ([opens] if kept else [])
 
 
 def test_two_workspaces_have_no_uid_in_common() -> None:
     now = moment("2026-10-20T00:00")
-    found = ics.ahead({}, {PATCHES.id: PATCHES}, now, now + timedelta(days=7))
+    found, _ = ics.ahead({}, {PATCHES.id: PATCHES}, now, now + timedelta(days=7))
     files = [ics.written(found, now, name) for name in ("4f00", "4f01")]
     ids = [{str(x["UID"]) for x in Ics.from_ical(file).walk("VEVENT")} for file in files]
     assert ids == [{"20261025T000000Z-acme.patches-m@4f00.bascule"}, {"20261025T000000Z-acme.patches-m@4f01.bascule"}]

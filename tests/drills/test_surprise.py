@@ -153,7 +153,7 @@ def test_no_calendar_and_no_list_tells_its_hour() -> None:
     world.start(same_boot=False)
     desk.look()
     assert list(world.records(r.DrillDrawn))
-    assert ahead({weekly.id: weekly}, {}, at(desk.wall), at(desk.wall + 30 * 86400)) == []
+    assert ahead({weekly.id: weekly}, {}, at(desk.wall), at(desk.wall + 30 * 86400)) == ([], {})
     (told,) = outlook(world.decided().schedules, {weekly.id: weekly}, desk.wall)
     assert (told.state, told.opens, told.closes) == ("in a period", "2026-11-01T23:00:00Z", "2026-11-06T23:00:00Z")
 

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.cli.drill_due import drill_due
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.model import Model
 from orchestrator.core.schedules import Calendar, Hours, MaintenancePlan, Schedule
 from orchestrator.drills.times import at, written
@@ -193,6 +194,60 @@ async def test_announced_work_is_announced_and_ends(tmp_path: Path) -> None:
     await daemon.run(300)
     assert len(daemon.of(r.WindowClosed)) == 1
     assert not daemon.world.decided().maintenance
+
+
+def without_a_zone(name: str) -> Model:
+    """Two clients' schedules; of those whose name is given, the machine has lost the time zone."""
+    zones = {x: (Calendar("Mars/Olympus" if x == name else "UTC"),) for x in ("drill", "work")}
+    lost = plan("lost", schedule=Schedule("0 21 * * *", 1200.0, zones["drill"]))
+    known = plan("known", schedule=Schedule("1 21 * * *", 1200.0))
+    works = [
+        MaintenancePlan("acme/patches", "acme", "patches", ("acme/erp",), Schedule("0 21 * * *", 300.0, zones["work"])),
+        MaintenancePlan("bistro/patches", "bistro", "patches", ("bistro/erp",), Schedule("0 21 * * *", 300.0)),
+    ]
+    return replace(
+        stage().model, digest=f"without {name}", drills={x.id: x for x in (lost, known)},
+        maintenance={x.id: x for x in works},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("lost", "name"), [("drill", "acme/lost"), ("work", "acme/patches")])
+async def test_a_schedule_that_cannot_be_worked_out_costs_no_other_one_and_is_told_once(
+    tmp_path: Path, lost: str, name: str
+) -> None:
+    told: list[TellPeople] = []
+    daemon = Daemon(tmp_path, "2026-11-03T20:59", without_a_zone(lost))
+    daemon.calendars.tell = told.append
+    await daemon.run(180)
+    opened = [x.subject for x in daemon.of(r.WindowOpened)]  # type: ignore[attr-defined]
+    assert opened == (["bistro/erp"] if lost == "work" else ["acme/erp", "bistro/erp"])
+    due = [x.schedule for x in daemon.of(r.DrillCameDue)]  # type: ignore[attr-defined]
+    assert due == (["acme/known"] if lost == "drill" else ["acme/lost", "acme/known"])
+    assert daemon.calendars.unknown() == {name: "this machine knows no time zone 'Mars/Olympus'"}
+    (notice,) = told
+    assert (notice.kind, notice.client, notice.subject) == (NoticeKind.CANNOT_ACT, "acme", name)
+    assert notice.text == (
+        f"{name}: this machine knows no time zone 'Mars/Olympus':"
+        " nothing of this schedule begins, and none of its times is told"
+    )
+    daemon.load(without_a_zone("nothing"))
+    await daemon.run(30)
+    assert daemon.calendars.unknown() == {}
+
+
+async def test_work_that_is_open_when_its_zone_is_lost_is_open_to_its_announced_end(tmp_path: Path) -> None:
+    """Else something would act in the middle of it."""
+    daemon = Daemon(tmp_path, "2026-11-03T20:59", without_a_zone("nothing"))
+    await daemon.run(120)
+    assert sorted(daemon.world.decided().maintenance) == [
+        "acme/erp#patches@2026-11-03T21:00:00Z", "bistro/erp#patches@2026-11-03T21:00:00Z",
+    ]  # fmt: skip
+    daemon.load(without_a_zone("work"))
+    await daemon.run(60)
+    assert len(daemon.world.decided().maintenance) == 2
+    await daemon.run(400)
+    assert not daemon.world.decided().maintenance
+    assert len(daemon.of(r.WindowClosed)) == 2
 
 
 async def test_what_is_proven_is_worked_out_only_when_something_is_chosen_by_it(

@@ -16,8 +16,7 @@ shows it, tells of it or ends with exit code 1 for it reads this one list.
     data too old      data at a tier's destination: too old, or of no known age   it is young enough
     telling failed    the last notice did not reach everybody                  one does
 
-A running controller cannot know some lacks of its own (nobody watches, the disk is full, the files are invalid). These
-come from whoever reads the journal: `reports/status.py`.
+Some lacks no core can know (nobody watches, the disk is full, the files are invalid): see `reports/status_lacks.py`.
 """
 
 from __future__ import annotations
@@ -59,6 +58,7 @@ class Lack(StrEnum):
     UNHEARD = "telling failed"
     UNTOLD = "nobody to tell"
     ANCHOR = "head not kept elsewhere"
+    SCHEDULE = "schedule unknown"
 
 
 @dataclass(frozen=True, slots=True)
