@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from orchestrator.config.client import ClientFile
 from orchestrator.config.faults import Faults, nearest
+from orchestrator.config.odd_drills import BY_VALUE, REMEDIES, odd_drill
 from orchestrator.config.schedule_shapes import (
     CalendarShape,
     CandidateShape,
@@ -27,11 +28,12 @@ from orchestrator.config.spelling import either
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Model, Service, default_of
-from orchestrator.core.rules.drilling import way_back
+from orchestrator.core.reasons import Reason
+from orchestrator.core.rules.drilling import refused_each_time, way_back
 from orchestrator.core.schedules import Calendar, Candidate, DrillKind, DrillPlan, MaintenancePlan, Schedule, Tells
 
-BY_VALUE = "by-value"
 WINDOW_S = 3600.0  # in which a drill may begin, where nobody says otherwise
+LEAST_S = 60.0  # of a window: what stands against a drill is asked each quarter of a minute
 LONGEST_S = 366 * 86400.0  # of a window, or beforehand: no calendar is looked at from further off
 
 
@@ -144,6 +146,9 @@ class _Schedules:
         if holidays and self.judge and (end := self.judge.holidays_end(holidays)):
             what = f"the public holidays of {holidays} are known up to {end}: from {end + 1} on no day is kept as one"
             self.faults.warn(self.document.at(*path, "holidays"), what, "its days under blackout")
+        if shape.windows == []:
+            what = f"{' '.join(map(str, path))}: windows is empty: nothing is within it"
+            self.faults.add(self.document.at(*path, "windows"), what, "hours or days, or without it for any hour")
         zone = self._zone(shape.time_zone, (*path, "time_zone")) or self.zone
         found = Calendar(zone, tuple(shape.windows or ()), tuple(shape.blackout or ()), holidays)
         if self.judge is not None and (found.windows or found.blackout) and self.judge.never_opens((found,)):
@@ -172,13 +177,15 @@ class _Schedules:
         sound = len(self.faults.found)
         by_value = shape.schedule == BY_VALUE
         of = self._candidates(name, shape)
-        self._odd_drill(name, shape, of)
+        odd_drill(self, name, shape, of)
         schedule = self._schedule(name, shape, by_value)
         if schedule is None or not of or len(self.faults.found) > sound:  # or its service has faults of its own
             return None
         also = [x for x in of[0].calendars if all(x in y.calendars for y in of)]
         if not self._can_run(f"drill {name}", path, "window", schedule, also, whole=shape.surprise):
             return None
+        tells_before_s = shape.tells_before or default_of(DrillPlan, "tells_before_s")
+        self._told_late(name, shape, schedule, also, tells_before_s)
         plan = DrillPlan(
             id=f"{self.client}/{name}",
             client=self.client,
@@ -191,11 +198,24 @@ class _Schedules:
             at_most=shape.at_most,
             not_twice_running=shape.not_twice_running,
             tells=Tells(shape.tells),
-            tells_before_s=shape.tells_before or default_of(DrillPlan, "tells_before_s"),
+            tells_before_s=tells_before_s,
             stays_s=shape.stays,
             within_s=shape.return_within,
         )
         return replace(plan, digest=hashlib.sha256(dumps(encode(plan))).hexdigest()[:16])
+
+    def _told_late(
+        self, name: str, shape: DrillShape, schedule: Schedule, also: Sequence[Calendar], before_s: float
+    ) -> None:
+        """Warn where it is told later than its author says: the next time is looked at once the one before is over."""
+        if self.judge is None or shape.tells == Tells.NOBODY.value:
+            return
+        period_s = self.judge.period_s(schedule, also)
+        if before_s > period_s:
+            key = "tells_before" if shape.tells_before is not None else "tells"
+            told = f"drill {name}: it is told {written(before_s)} before, and its times are {written(period_s)} apart"
+            told += ": each is told once the one before is over"
+            self.faults.warn(self.document.at("drills", name, key), told, f"tells_before: at most {written(period_s)}")
 
     def _schedule(self, name: str, shape: DrillShape, by_value: bool) -> Schedule | None:
         path: Path_ = ("drills", name)
@@ -217,9 +237,12 @@ class _Schedules:
 
     def _odd_length(self, what: str, path: Path_, key: str, length_s: float | None) -> bool:
         """Whether it is none, or longer than a calendar can be asked about."""
-        if length_s is None or 0 < length_s <= LONGEST_S:
+        least_s = 0.0 if key == "tells_before" else LEAST_S
+        if length_s is None or (length_s > 0 and least_s <= length_s <= LONGEST_S):
             return False
-        odd, expected = ("zero", "longer than 0s") if length_s <= 0 else ("more than a year", "at most 366d")
+        odd, expected = ("more than a year", "at most 366d") if length_s > LONGEST_S else ("zero", "longer than 0s")
+        if 0 < length_s < least_s:
+            odd, expected = "less than a minute", "at least 1m"
         self.faults.add(self.document.at(*path, key), f"{what}: {key} is {odd}", expected)
         return True
 
@@ -271,7 +294,7 @@ class _Schedules:
         mine = [x for x in self.model.services.values() if x.client == self.client]
         found = [self._candidate(s, t.move) for s in mine for t in s.ladder if t.move in self.model.moves]
         full = shape.kind == DrillKind.FULL_SCALE.value
-        return [x for x in found if not full or self._leads_back(self.model.services[x.service], x.move)]
+        return [x for x in found if not full or self._can_be_made(self.model.services[x.service], x.move)]
 
     def _of(self, name: str, shape: CandidateShape, path: Path_, kind: str) -> Iterable[Candidate]:
         if shape.service is None:
@@ -304,12 +327,24 @@ class _Schedules:
                 what = f"drill {name} is full-scale, and service {shape.service} has no way back from {short}"
                 self.faults.add(at, what, "a move under 'failback' that leads home, or 'back' in the move")
                 continue
+            if kind == DrillKind.FULL_SCALE.value and whole and (against := self._refused(service, tier)):
+                what = f"drill {name} would be refused each time: {against[1]}"
+                self.faults.add(at, what, REMEDIES[against[0]])
+                continue
             yield self._candidate(service, tier)
+
+    def _can_be_made(self, service: Service, move: str) -> bool:
+        return self._leads_back(service, move) and self._refused(service, move) is None
 
     def _leads_back(self, service: Service, move: str) -> bool:
         found = self.model.moves[move]
-        known = replace(service, failback=tuple(x for x in service.failback if x in self.model.moves))
-        return way_back(self.model, known, found) is not None or not (found.to or self.model.lasts(move))
+        return way_back(self.model, self._known(service), found) is not None or not (found.to or self.model.lasts(move))
+
+    def _refused(self, service: Service, move: str) -> tuple[Reason, str] | None:
+        return refused_each_time(self.model, self._known(service), self.model.moves[move])
+
+    def _known(self, service: Service) -> Service:
+        return replace(service, failback=tuple(x for x in service.failback if x in self.model.moves))
 
     def _is_whole(self, name: str) -> bool:
         """Whether all that the file has of its tiers and ways back was read: else nothing follows from what lacks."""
@@ -324,41 +359,12 @@ class _Schedules:
         moves = all(f"{self.client}/{x}" in self.model.moves for x in self.file.move_names())
         return moves and named == (len(service.ladder), len(service.failback))
 
-    def _all_whole(self) -> bool:
+    def all_whole(self) -> bool:
         return all(self._is_whole(x) for x in self.file.declared["services"])
 
     def _candidate(self, service: Service, move: str) -> Candidate:
         own = [self.owners[x] for x in service.owners if x in self.owners]
         return Candidate(service.id, move, tuple(own))
-
-    def _odd_drill(self, name: str, shape: DrillShape, of: Sequence[Candidate]) -> None:
-        path: Path_ = ("drills", name)
-        services = {x.service for x in of}
-        if not of and shape.of is None and shape.service is None and self._all_whole():
-            self.faults.add(self.document.key(*path), f"drill {name}: no service has a tier that it could drill", "")
-        if shape.not_twice_running and len(services) == 1 and self._all_whole():
-            what = f"drill {name} could run once and never again: not_twice_running, and it has one service"
-            self.faults.add(self.document.at(*path, "not_twice_running"), what, "several services, or without it")
-        if shape.surprise and shape.tells != Tells.NOBODY.value:
-            what = f"drill {name} is a surprise, and tells {shape.tells}"
-            self.faults.add(self.document.at(*path, "tells"), what, "nobody")
-        if shape.surprise and shape.schedule == BY_VALUE:
-            what = f"drill {name} is a surprise by value: what is worth most can be foreseen"
-            self.faults.add(
-                self.document.at(*path, "surprise"), what, "a cron expression, with a window in which it is"
-            )
-        if shape.kind != DrillKind.FULL_SCALE.value:
-            for key in ("stays", "return_within"):
-                if getattr(shape, key) is not None:
-                    what = f"drill {name} is functional: it moves nothing, and {key} says nothing"
-                    self.faults.warn(self.document.at(*path, key), what, "kind: full-scale, or without it")
-            return
-        for key in ("stays", "return_within"):
-            if (given := getattr(shape, key)) is not None and given > 86400:
-                self.faults.add(self.document.at(*path, key), f"drill {name}: {key} is more than a day", "at most 24h")
-        for service in sorted(x for x in services if self.model.services[x].mode.value == "observe"):
-            what = f"drill {name} is full-scale, and {service} is in mode observe: it will be missed each time"
-            self.faults.warn(self.document.at(*path, "kind"), what, "mode: ask or auto, or kind: functional")
 
     # ---- announced work
 
@@ -366,6 +372,10 @@ class _Schedules:
         path: Path_ = ("maintenance", name)
         declared = self.file.declared["services"]
         subjects = []
+        if shape.of == []:
+            what = f"maintenance {name}: of is empty: it is of no service"
+            self.faults.add(self.document.at(*path, "of"), what, "services, or without it for the whole client")
+            return None
         for index, service in enumerate(shape.of or ()):
             if service in declared:
                 subjects.append(f"{self.client}/{service}")

@@ -6,7 +6,8 @@ of its own: whoever wants it by hand goes against none of them. What a disaster 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from orchestrator.core.durations import counted
 from orchestrator.core.health.diagnosis import USABLE
@@ -170,22 +171,45 @@ def _no_way_back(tx: Transaction, service: Service, move: Move, fence: bool) -> 
     if back.viable_when is not None and (said := tx.says(back.viable_when)) in (Verdict.DOWN, Verdict.UNKNOWN):
         reason = Reason.NOT_VIABLE if said is Verdict.DOWN else Reason.VIABILITY_UNKNOWN
         yield reason, f"the way back, {back.id}: {tx.behind(back.viable_when, said)}"
+    yield from _kept_by_rpo(service, back, fence)
+
+
+def _kept_by_rpo(service: Service, back: Move, fence: bool) -> Iterator[Objection]:
     opens = not service.exclusive or (fence and back.hand_over is None)  # what would be fenced unasked is refused below
     if opens and back.to is not None and service.rpo_s is not None and back.data_age is None:
         why = f"{back.id} names no check for the age of its data, and nothing is handed over to it"
         yield Reason.NO_WAY_BACK, f"{service.id} would be kept from coming back by its RPO: {why}"
 
 
+def refused_each_time(model: Model, service: Service, move: Move) -> Objection | None:
+    """What stands against every full-scale drill of this move from home that nobody wants with `--fence`; None: nothing
+    that the plan alone says.
+    """
+    back = model.moves.get(way_back(model, service, move) or "")
+    leaves = service.exclusive and move.to not in (None, service.home)
+    left = [service.home] if leaves and service.home is not None else []
+    kept = _kept_by_rpo(service, back, False) if back is not None else iter(())
+    return next(chain(kept, _fences(model, service, move, left, service.home, fence=False)), None)
+
+
 def _would_fence(tx: Transaction, service: Service, move: Move, fence: bool) -> Iterator[Objection]:
     """A place that works is not switched off for a drill, there or on the way back, unless a named person wants it."""
-    left = [(move, place) for place in ladder.to_fence(tx, service, move)]
-    back = tx.model.moves.get(way_back(tx.model, service, move) or "")
+    places = ladder.to_fence(tx, service, move)
+    return _fences(tx.model, service, move, places, tx.state(service).place, fence=fence)
+
+
+def _fences(
+    model: Model, service: Service, move: Move, places: Iterable[str], at: str | None, *, fence: bool
+) -> Iterator[Objection]:
+    """`places`: that the move leaves; `at`: where the service is."""
+    left = [(move, place) for place in places]
+    back = model.moves.get(way_back(model, service, move) or "")
     left += [(back, move.to)] if back is not None and back.to and move.to and service.exclusive else []
-    handing = {(move.id, tx.state(service).place)} | ({(back.id, move.to)} if back is not None else set())
+    handing = {(move.id, at)} | ({(back.id, move.to)} if back is not None else set())
     for by, place in left:
         if by.hand_over is not None and (by.id, place) in handing:
             continue
-        declared = tx.model.places.get(place)
+        declared = model.places.get(place)
         if declared is None or declared.fence is None:
             yield Reason.NO_FENCE, f"nothing can prove that {place} is out, which {by.id} leaves"
         elif not fence:
