@@ -433,6 +433,7 @@ SPEAKS = {
     "runner/first_reach.py",
     "runner/warm/zygote",
     "runner/worker.py",
+    "survey/cloud_account.py",  # to the task that has it run
     "survey/survey.py",  # to whoever has it run there
     "syntax/reading.py",  # to a file, which its caller reads
 }

@@ -17,6 +17,16 @@ def _survey(value: Any) -> Any:
     return {"playbook": value} if isinstance(value, str) else value
 
 
+class AccountShape(Shape):
+    """A cloud account of AWS: which of it is listed. An empty one: all instances and volumes of the usual region."""
+
+    region: Text | None = None
+    profile: Text | None = None
+    endpoint: Text | None = None
+    tags: dict[str, Text] | None = None
+    zones: list[Text] | None = None
+
+
 class SurveyShape(Shape):
     """What is at the target: by the author's own playbook, or what the shipped one lists beside the usual.
 
@@ -29,6 +39,7 @@ class SurveyShape(Shape):
     paths: list[Text] | None = None
     command: Text | None = None
     become: Flag | None = None
+    aws: AccountShape | None = None
 
 
 class RehearseShape(Shape):

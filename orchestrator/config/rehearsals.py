@@ -8,6 +8,7 @@ is left out by the limit.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from orchestrator.config.inventory import Inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.logins import BY_SSH
 from orchestrator.config.patterns import PatternInvalid, match_hosts
-from orchestrator.config.rehearsal_shapes import RehearseShape, SurveyShape
+from orchestrator.config.rehearsal_shapes import AccountShape, RehearseShape, SurveyShape
 from orchestrator.config.shapes import PlaybookShape
 from orchestrator.config.shipped import SURVEY
 from orchestrator.config.starting import HERE
@@ -28,6 +29,7 @@ from orchestrator.config.strict_yaml import Path_
 from orchestrator.core.model import Json, Move, Playbook, Rehearsal, Service
 
 PATHS, COMMAND, BECOME = "bascule_survey_paths", "bascule_survey_command", "bascule_survey_become"
+AWS = "bascule_survey_aws"
 """What the shipped survey is told."""
 _LEADS = (
     "ansible_host", "ansible_ssh_host", "ansible_port", "ansible_ssh_port",
@@ -220,7 +222,7 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
     """The author's own survey, or the shipped one with what it is to list beside the usual."""
     shape = shape or SurveyShape()
     if shape.playbook is not None:
-        for key in ("paths", "command", "become"):
+        for key in ("paths", "command", "become", "aws"):
             if getattr(shape, key) is not None:
                 said = f"{what}: survey: {key} is for the shipped survey, and {shape.playbook} is another one"
                 c.faults.add(c.at(*path, key), said, f"{key} or playbook, not both")
@@ -231,6 +233,7 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
         if not PurePosixPath(given).is_absolute():
             said = f"{what}: survey: path {given!r} depends on where one stands"
             c.faults.add(c.at(*path, "paths", index), said, "an absolute path, like /etc/erp")
+    account = _account(c, shape.aws, (*path, "aws"), what)
     if aim is None:
         return None
     given_vars: dict[str, Json] = {
@@ -238,9 +241,29 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
         COMMAND: shape.command or "",
         BECOME: True if shape.become is None else shape.become,
     }
+    if account is not None:
+        given_vars[AWS] = account
     book = PlaybookShape(playbook=SURVEY, vars=given_vars)
     limit = _limit(c, shape.limit, (*path, "limit"), what, aim)
     return c.playbook(book, path, limit) if limit else None
+
+
+def _account(c: Compiler, shape: AccountShape | None, path: Path_, what: str) -> dict[str, Json] | None:
+    """What of a cloud account is to be listed, as the shipped survey takes it."""
+    if shape is None:
+        return None
+    if shape.endpoint is not None and not re.match(r"https?://[^/\s]+", shape.endpoint):
+        said = f"{what}: survey: aws: {shape.endpoint!r} is no address of an API"
+        c.faults.add(c.at(*path, "endpoint"), said, "a URL, like https://ec2.example.org")
+    for index, zone in enumerate(shape.zones or ()):
+        if not re.fullmatch(r"[\w.*-]+", zone):
+            said = f"{what}: survey: aws: {zone!r} is no zone"
+            c.faults.add(c.at(*path, "zones", index), said, "its name, or its id")
+    found: dict[str, Json] = {
+        "region": shape.region, "profile": shape.profile, "endpoint": shape.endpoint, "tags": dict(shape.tags or {}),
+        "zones": list(dict.fromkeys(shape.zones or ())),
+    }  # fmt: skip
+    return {key: value for key, value in found.items() if value} or {"tags": {}}
 
 
 def _some(names: list[str]) -> str:

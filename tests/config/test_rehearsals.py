@@ -87,6 +87,17 @@ verify_timeout: 10s
     assert found.asked == ("acme/hq-power-off@hq-oob", "acme/app-ready@geo-app")
 
 
+def test_a_cloud_account_is_surveyed_too(workspace: Path) -> None:
+    """An empty one: all of the usual account; nothing is handed to playbooks of whoever names none."""
+    some = "{region: eu-west-1, tags: {drill: 'yes'}, zones: [acme.example, acme.example]}"
+    found = _rehearsal(_loaded(workspace, f"{PLAIN[:-1]}, survey: {{aws: {some}}}}}"))
+    assert found.survey.extra_vars["bascule_survey_aws"] == {
+        "region": "eu-west-1", "tags": {"drill": "yes"}, "zones": ["acme.example"],
+    }  # fmt: skip
+    assert _rehearsal(_loaded(workspace, PLAIN[:-1] + ", survey: {aws: {}}}")).survey.extra_vars["bascule_survey_aws"]
+    assert "bascule_survey_aws" not in _rehearsal(_loaded(workspace, PLAIN)).survey.extra_vars
+
+
 def test_little_is_enough(workspace: Path) -> None:
     found = _rehearsal(_loaded(workspace, PLAIN))
     assert (found.prepare, found.apart_when, found.verify) == (None, None, None)
