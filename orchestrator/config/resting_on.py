@@ -11,6 +11,7 @@ not known what is read, more counts rather than less.
     variables of the inventory                 as Ansible read them, for the hosts that the plays reach; of the whole
                                                inventory where only a run can know whom or what it asks
     a computed inventory                       the bytes of its files: it may say something else each time
+    collections that its names may lead to     bytes of each file, with those that they name themselves
     Ansible's settings, what they name         bytes, as in a digest; of installed packages the version
 """
 
@@ -28,6 +29,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator.config.collections_used import collection_of, used
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed, parts_of
 from orchestrator.config.inventory_values import Vaulted, marked
@@ -69,6 +71,7 @@ class Resting:
     def of(self, manifest: Manifest, file: Path, limit: str | None, given: Mapping[str, Json]) -> dict[str, str]:
         """By part, a digest of what it says. `given`: the extra variables that are known before a run."""
         played = {Path(os.path.normpath(part)) for part in self.reader.played_by(file)}
+        collections = self._collections(manifest)
         paths = self._files(manifest, file, played, given)
         files = {path: said(path) for path in paths}
         loads = frozenset[str]().union(*(x.loads for x in files.values()))
@@ -81,7 +84,10 @@ class Resting:
                 as_read = loaded and by_bytes is not None and path.name not in by_bytes
                 counts = files[path].meaning if as_read else manifest.parts[told]
                 found.setdefault(self._part(path, played), {})[str(path)] = counts
-        around = {k: manifest.around[k] for k in self._around(manifest)}
+        for name in used(files.values(), self._words_beside(given), collections):
+            of = collections[name].values()
+            found[f"collection {name}"] = {k: {**manifest.around, **manifest.parts}[k] for k in of}
+        around = {k: manifest.around[k] for k in self._around(manifest) if collection_of(k) is None}
         found[AROUND] = around | {k: v for k, v in manifest.parts.items() if k.startswith(NO_FILE)}
         parts = {part: _digest(counted) for part, counted in found.items() if counted}
         parts[OF_ALL_HOSTS if hosts is None else OF_ITS_HOSTS] = self._variables(hosts)
@@ -96,7 +102,8 @@ class Resting:
         or if a word that is read may name it.
         """
         top = self.reader.workspace
-        labels = {Path(os.path.normpath(top / x)): x for x in sorted(manifest.parts) if not x.startswith(NO_FILE)}
+        own = (x for x in sorted(manifest.parts) if not x.startswith(NO_FILE) and collection_of(x) is None)
+        labels = {Path(os.path.normpath(top / x)): x for x in own}
         sure = {Path(os.path.normpath(part)) for part in self.reader.parts.get(file, ())}
         left = {Path(os.path.normpath(top / x)) for x in self._of_inventory()}
         around = self._around(manifest)
@@ -120,6 +127,20 @@ class Resting:
             }
             found = found | new
         return {path: told for path, told in labels.items() if path in found}
+
+    def _collections(self, manifest: Manifest) -> dict[str, dict[Path, str]]:
+        """The collections of whose files a digest is known, each file with its label."""
+        found: dict[str, dict[Path, str]] = {}
+        for told in sorted(manifest.around.keys() | manifest.parts.keys()):
+            if (name := collection_of(told)) is not None:
+                path = Path(os.path.normpath(self.reader.workspace / told))
+                found.setdefault(name, {})[path] = told
+        return found
+
+    def _words_beside(self, given: Mapping[str, Json]) -> set[str]:
+        """What may name a collection, whatever the playbook: variables, settings, and how the inventory is computed."""
+        found = self._words_of_all() | words_in(_json(dict(given)))
+        return found.union(*(said(path).words for path in inventory_files(self.sources)))
 
     def _may_name(self, words: set[str], roles: set[str] | None, path: Path, folders: set[Path]) -> bool:
         """Whether a word may name this file; `roles`: those that may be meant (None: any)."""

@@ -44,7 +44,8 @@ class Said:
     """One file. `meaning`: a digest of what it says, or of its bytes; `names`: files of YAML that it names otherwise
     than to have Ansible load them (`None`: it may name any); `loads`: those that it has Ansible load; `words`: whatever
     in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether it asks for variables of
-    other hosts; `hands_to`: hosts that it hands tasks to.
+    other hosts; `hands_to`: hosts that it hands tasks to. `keys`: words that are keys, as names of modules are.
+    `encrypted`: as a whole, so it may name anything.
     """
 
     meaning: str
@@ -55,6 +56,8 @@ class Said:
     roles: frozenset[str] = frozenset()
     others: bool = False
     hands_to: tuple[str, ...] = ()
+    keys: frozenset[str] = frozenset()
+    encrypted: bool = False
 
 
 _known: dict[str, Said] = {}  # by name and contents
@@ -111,7 +114,10 @@ def _said(path: Path, digest: str) -> Said:
                 return _of_yaml(root, meaning)
     others = bool(_OTHERS.search(content))
     words, roles = frozenset(words_in(content)), frozenset(_ROLE.findall(content))
-    return Said(digest, read=False, names=_named([content]), words=words, roles=roles, others=others)
+    sealed = content.startswith("$ANSIBLE_VAULT;")
+    return Said(
+        digest, read=False, names=_named([content]), words=words, roles=roles, others=others, encrypted=sealed
+    )  # fmt: skip
 
 
 def _of_yaml(root: yaml.Node | None, meaning: str) -> Said:
@@ -139,7 +145,8 @@ def _of_yaml(root: yaml.Node | None, meaning: str) -> Said:
     names = None if any_named else _named(_texts_beside(root, passed))
     words = frozenset(word for value in texts(root) for word in words_in(value))
     roles = frozenset(role for value in texts(root) for role in _ROLE.findall(value)).union(_roles_in(root))
-    return Said(meaning, True, names, frozenset(loads), words, roles, others, tuple(hands_to))
+    called = frozenset(word for mapping in mappings(root) for key, _ in mapping.value for word in words_in(text(key)))
+    return Said(meaning, True, names, frozenset(loads), words, roles, others, tuple(hands_to), called)
 
 
 def _roles_in(root: yaml.Node) -> Iterator[str]:
