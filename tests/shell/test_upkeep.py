@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -23,9 +24,10 @@ from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.notify.in_thread import in_thread
 from orchestrator.shell import upkeep
 from orchestrator.shell.upkeep import Upkeep
+from orchestrator.shell.waiting import until
 from orchestrator.shell.wiring import Controller
 from tests.journal.test_forged_gaps import Forger
-from tests.shell.small import Small, write
+from tests.shell.small import PATIENCE_S, Small, write
 
 pytestmark = pytest.mark.usefixtures("nothing_warm")
 
@@ -162,6 +164,70 @@ async def test_an_altered_model_is_not_acted_on(small: Small) -> None:
     db.close()
     with pytest.raises(JournalUnreadable, match="is refused: it was changed after it was stored"):
         await Controller(small.path).start()
+
+
+async def test_the_head_is_anchored_once_a_day_and_after_a_failure_again_in_ten_minutes(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time that passes, and not by a clock that is set. A restart anchors at once."""
+    journal, lease = await held(small)
+    heads = tmp_path / "elsewhere"
+    passed, tries, asked = [0.0], list[float](), [0]
+
+    def clock() -> float:
+        asked[0] += 1
+        return passed[0]
+
+    def keep(*given: object) -> dict[str, str]:
+        tries.append(passed[0])
+        return kept_by(*given)  # type: ignore[arg-type]
+
+    kept_by = upkeep.anchoring.keep
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
+    monkeypatch.setattr(upkeep, "LOOK_EVERY_S", 0.002)
+    monkeypatch.setattr(upkeep.anchoring, "keep", keep)
+    told: list[TellPeople] = []
+
+    async def until_s(moment: float, step_s: float = 300.0) -> None:
+        while passed[0] < moment:
+            passed[0] = min(moment, passed[0] + step_s)
+            looks = asked[0] + 6  # it has looked twice since, whatever it had to do
+            assert await until(lambda looks=looks: asked[0] >= looks, PATIENCE_S, asyncio.sleep)  # type: ignore[misc]
+
+    for begins in (0.0, 1_000_000.0):
+        passed[0] = begins
+        tries.clear()
+        of = Upkeep(small.path, journal, JournalSettings(anchor_file=heads), in_thread)
+        task = asyncio.create_task(of.run(lease, lambda: 1e6, told.append))
+        assert await until(lambda: len(tries) == 1, PATIENCE_S, asyncio.sleep)
+        await until_s(begins + 86000.0, 1e4)
+        assert tries == [begins]
+        await until_s(begins + 86400.0 + 600.0)
+        assert [x - begins for x in tries] == [0.0, pytest.approx(86400.0, abs=600.0)]
+        assert not told
+        task.cancel()
+        await asyncio.wait({task})
+
+    heads.unlink()
+    heads.mkdir()  # nothing can be kept there
+    passed[0], begins = 2_000_000.0, 2_000_000.0
+    tries.clear()
+    of = Upkeep(small.path, journal, None, in_thread)
+    of.use(JournalSettings(anchor_file=heads))
+    task = asyncio.create_task(of.run(lease, lambda: 1e6, told.append))
+    assert await until(lambda: len(tries) == 1, PATIENCE_S, asyncio.sleep)
+    await until_s(begins + 2700.0)
+    assert 4 <= len(tries) <= 5, "each ten minutes"
+    assert len(told) == 1, "one failure may pass by itself, and one notice is enough"
+    heads.rmdir()
+    await until_s(begins + 3600.0)
+    so_far = len(tries)
+    await until_s(begins + 80000.0, 1e4)
+    assert (len(tries), of.failed()) == (so_far, {})
+    task.cancel()
+    await asyncio.wait({task})
+    journal.close()
 
 
 async def test_what_fails_is_told_to_people(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
