@@ -53,6 +53,7 @@ def odd_drill(file: File, name: str, shape: DrillShape, of: Sequence[Candidate])
         file.faults.add(file.document.at(*path, "surprise"), what, "a cron expression, with a window in which it is")
     if shape.kind != DrillKind.FULL_SCALE.value:
         _proves_little(file, name, shape, of)
+        _may_lack_a_backup(file, name, shape, of)
         for key in ("stays", "return_within"):
             if getattr(shape, key) is not None:
                 what = f"drill {name} is functional: it moves nothing, and {key} says nothing"
@@ -78,3 +79,16 @@ def _proves_little(file: File, name: str, shape: DrillShape, of: Sequence[Candid
         what = f"drill {name} restores nothing by {', '.join(bare)}: only preflight, and the playbook in check mode"
     key = "service" if shape.service is not None else "of"
     file.faults.warn(file.document.at("drills", name, key), what, "the key 'rehearse' in the move")
+
+
+def _may_lack_a_backup(file: File, name: str, shape: DrillShape, of: Sequence[Candidate]) -> None:
+    """A surprise restores a backup: of a move of which nothing tells that there is one, it is missed by the restore."""
+    if not shape.surprise:
+        return
+    moves = [file.model.moves[x.move] for x in of]
+    silent = [x for x in moves if x.rehearse is not None and x.viable_when is None and x.data_age is None]
+    named = ", ".join(dict.fromkeys(x.id.partition("/")[2] for x in silent))
+    if named:
+        key = "service" if shape.service is not None else "of" if shape.of is not None else "surprise"
+        what = f"drill {name}: nothing tells beforehand whether there is a backup for {named}, or how old it is"
+        file.faults.warn(file.document.at("drills", name, key), what, "'viable_when' or 'data_age' in the move")
