@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
-from orchestrator.core.events import OF_DRILLS
+from orchestrator.core.events import OF_DRILLS, WordKind
 from orchestrator.core.kinds import By
 from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.decided import covers
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.remarks import SET_S
@@ -34,13 +35,24 @@ class Frame:
     notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
     words: list[r.WordAccepted | r.WordRefused] = field(default_factory=list)
     controllers: list[r.ControllerBegan] = field(default_factory=list)  # while it lasted
+    stood: dict[str, Said] = field(default_factory=dict)  # what stood against going back, while it was to
+
+    def stands(self, about: str, said: Said) -> None:
+        """Something stands against acting, about a service, a client or everything."""
+        if self.turned_back is not None and self.ended is None and covers(about, self.began.service):
+            self.stood.setdefault(said.text + str(said.slots), said)
 
 
 def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
     """Every drill of these records, by its id."""
     found: dict[str, Frame] = {}
     told: dict[str, tuple[Frame, int]] = {}
+    standing: dict[tuple[str, str], tuple[Said, float]] = {}  # by what ends it, and what it is about; until when
     for x in records:
+        standing = {key: y for key, y in standing.items() if y[1] > x.at}
+        _stand(standing, found.values())
+        _stands(standing, x)
+        _stand(standing, found.values())
         match x:
             case r.DrillBegan():
                 found[x.drill] = Frame(x)
@@ -60,6 +72,38 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
                 frame, index = told[x.notice]
                 frame.notices[index] = (frame.notices[index][0], x)
     return found
+
+
+_Standing = dict[tuple[str, str], tuple[Said, float]]
+
+
+def _stand(standing: _Standing, going: Iterable[Frame]) -> None:
+    for one in going:
+        for (_, about), (said, _) in standing.items():
+            one.stands(about, said)
+
+
+def _stands(standing: _Standing, x: r.Record) -> None:
+    """What a person has said, or what is announced, that keeps a drill from going back; until it is taken back."""
+    until = float("inf")
+    match x:
+        case r.WordAccepted(kind=WordKind.HOLD):
+            text = "while it was to go back, {who} held {subject}"
+            standing[WordKind.RESUME, x.subject] = Said(text, {"who": x.who, "subject": x.subject}), until
+        case r.WordAccepted(kind=WordKind.SUSPECT):
+            text = "while it was to go back, {who} suspected a compromise of {subject}"
+            standing[WordKind.CLEAR, x.subject] = Said(text, {"who": x.who, "subject": x.subject}), until
+        case r.WordAccepted(kind=WordKind.MAINTENANCE):
+            text = "while it was to go back, work on {subject} was announced"
+            said = Said(text, {"subject": x.subject})
+            standing[WordKind.MAINTENANCE_END, x.subject] = said, until if x.ends_at is None else x.ends_at
+        case r.WordAccepted():
+            standing.pop((x.kind, x.subject), None)
+        case r.WindowOpened():
+            text = "while it was to go back, work on {subject} was announced"
+            standing[x.window, x.subject] = Said(text, {"subject": x.subject}), x.ends_at
+        case r.WindowClosed():
+            standing.pop((x.window, x.subject), None)
 
 
 def of_drill(stories: Stories, name: str) -> list[Story]:
@@ -110,6 +154,7 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     """That it did not, or was stopped; what struck meanwhile, and that its times of day and durations do not fit."""
     if x.turned_back is not None and x.turned_back.reason is not Reason.STAYED:
         yield from _turned_back(x, x.turned_back, told)
+    yield from x.stood.values()
     if x.ended is not None and not x.ended.ok:
         yield Said("the drill did not show what it was to show: {reason}", {"reason": x.ended.reason.value})
     if x.ended is not None and x.ended.returned is False:

@@ -330,6 +330,37 @@ def test_a_return_that_is_over_its_time_is_missed_also_while_it_goes_on() -> Non
         assert back.actual.source == "it has moved, and none of the runs of the drill led it back"
 
 
+@pytest.mark.parametrize(
+    ("kind", "over", "what"),
+    [
+        (WordKind.HOLD, WordKind.RESUME, "Ada held acme/erp"),
+        (WordKind.SUSPECT, WordKind.CLEAR, "Ada suspected a compromise of acme/erp"),
+        (WordKind.MAINTENANCE, WordKind.MAINTENANCE_END, "work on acme/erp was announced"),
+    ],
+)
+def test_what_kept_it_from_going_back_is_told(kind: WordKind, over: WordKind, what: str) -> None:
+    """It had said only that it was late. What was over before it was to go back is none of it."""
+    told = f"while it was to go back, {what}"
+    of_kind = {"for_s": 7200.0} if kind is WordKind.MAINTENANCE else {}
+    world = stage()
+    assert drill(world, within_s=60.0).accepted
+    world.run(10)
+    assert world.say(kind, "acme/erp", **of_kind).accepted
+    world.run(200)
+    assert told in of(world)[1]["failed"]
+    assert world.say(over, "acme/erp").accepted
+    report, said = of(world, 200)
+    assert next(x for x in report.objectives if x.objective == "return").met is False
+    assert said["failed"].count(told) == 1
+    early = stage()
+    assert drill(early, stays_s=100.0).accepted
+    early.run(20)
+    assert early.say(kind, "acme/erp", **of_kind).accepted
+    early.run(10)
+    assert early.say(over, "acme/erp").accepted
+    assert not any("while it was to go back" in x for x in of(early, 200)[1]["failed"])
+
+
 def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
     world = stage()
     drawn = plan(surprise=True)
