@@ -7,6 +7,7 @@ is a warning and no fault, because an engineer's machine should not have it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from orchestrator.config.client import compile_limits
 from orchestrator.config.faults import Faults, Position
-from orchestrator.config.journal_shapes import AnchorShape, JournalShape
+from orchestrator.config.journal_shapes import AnchorShape, JournalShape, TimeStampShape
 from orchestrator.config.shapes import (
     DaemonShape,
     HeartbeatShape,
@@ -61,6 +62,7 @@ class JournalSettings:
     anchor_file: Path | None = None
     anchor_git: Path | None = None
     anchor_command: tuple[str, ...] = ()
+    anchor_time_stamp: tuple[str, Path, Path] | None = None  # URL, certificate, folder
 
 
 @dataclass(slots=True)
@@ -260,11 +262,13 @@ def _journal(data: dict[str, Any], workspace: Path, document: Document, faults: 
     if keep_s < KEEP_LEAST_S:
         faults.add(document.at("journal", "keep"), "journal.keep is less than a day", "1d or more, such as 400d")
     anchor = shape.anchor or AnchorShape()
-    if shape.anchor is not None and not (anchor.file or anchor.git or anchor.command):
-        faults.add(document.at("journal", "anchor"), "journal.anchor names no place", "one of file, git and command")
+    stamps = anchor.time_stamp
+    if shape.anchor is not None and not (anchor.file or anchor.git or anchor.command or stamps):
+        known = "one of file, git, command and time_stamp"
+        faults.add(document.at("journal", "anchor"), "journal.anchor names no place", known)
     inside = (workspace / ".bascule").resolve()
     places: dict[str, Path | None] = {}
-    for key, given in (("file", anchor.file), ("git", anchor.git)):
+    for key, given in (("file", anchor.file), ("git", anchor.git), ("time_stamp", stamps and stamps.folder)):
         place = (workspace / Path(given).expanduser()).resolve() if given else None
         if place is not None and (place == inside or inside in place.parents):
             what = f"journal.anchor.{key} is beside the journal: whoever alters the one can alter the other"
@@ -273,7 +277,28 @@ def _journal(data: dict[str, Any], workspace: Path, document: Document, faults: 
     ages_s = shape.ages or KEEP_S
     if ages_s < KEEP_LEAST_S:
         faults.add(document.at("journal", "ages"), "journal.ages is less than a day", "1d or more, such as 400d")
-    return JournalSettings(keep_s, ages_s, places["file"], places["git"], tuple(anchor.command or ()))
+    stamping = _time_stamp(stamps, workspace, places["time_stamp"], document, faults)
+    return JournalSettings(keep_s, ages_s, places["file"], places["git"], tuple(anchor.command or ()), stamping)
+
+
+def _time_stamp(
+    shape: TimeStampShape | None, workspace: Path, folder: Path | None, document: Document, faults: Faults
+) -> tuple[str, Path, Path] | None:
+    if shape is None or folder is None or not shape.url or not shape.certificate:
+        return None
+    at = ("journal", "anchor", "time_stamp")
+    if not re.match(r"https?://[^/\s]+", shape.url):
+        what = f"journal.anchor.time_stamp: {shape.url!r} is no address of an authority"
+        faults.add(document.at(*at, "url"), what, "a URL, like https://freetsa.org/tsr")
+    certificate = (workspace / Path(shape.certificate).expanduser()).resolve()
+    try:
+        held = "-----BEGIN CERTIFICATE-----" in certificate.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        held = False
+    if not held:
+        what = f"journal.anchor.time_stamp: {certificate} holds no certificate"
+        faults.add(document.at(*at, "certificate"), what, "a file with the authority's certificates (PEM)")
+    return shape.url, certificate, folder
 
 
 def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults) -> str | None:

@@ -1,4 +1,4 @@
-"""Keeps the chain's head outside the journal: in a file elsewhere, in a git repository, by a command.
+"""Keeps the chain's head outside the journal: in a file elsewhere, in a git repository, by a command, time-stamped.
 
 The one rule it keeps: each way may fail without anything else waiting for it, and a failure is told. An anchor is worth
 something only if the journal's owner cannot rewrite it.
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.journal.journal import Head
+from orchestrator.journal.time_stamps import TimeStamping, stamp, stamped
 
 _HEAD = re.compile(r"(?<![0-9])([0-9]{1,18}):([0-9a-f]{64})(?![0-9a-f])")
 TOLD_CHARACTERS = 300
@@ -26,16 +27,25 @@ TOLD_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """Where heads are kept. `git`: a clone, in which a file is committed, and pushed where it has a remote."""
+    """Where heads are kept. `git`: a clone, in which a file is committed, and pushed where it has a remote.
+
+    `time_stamp`: the authority that signs them.
+    """
 
     file: Path | None = None
     git: Path | None = None
     command: Sequence[str] = ()
+    time_stamp: TimeStamping | None = None
     timeout_s: float = 30.0
 
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return self.file is not None or self.git is not None or bool(self.command)
+        return self.readable is not None or bool(self.command)
+
+    @property
+    def readable(self) -> Path | None:
+        """The first place in which heads can be read back."""
+        return self.file or self.git or (self.time_stamp.folder if self.time_stamp is not None else None)
 
 
 def line_of(head: Head, name: str = "") -> str:
@@ -60,6 +70,9 @@ def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
         _try(failed, f"git {anchors.git}", partial(_commit, anchors.git, name, line, anchors.timeout_s))
     if anchors.command:
         _try(failed, f"command {anchors.command[0]}", lambda: _run(anchors.command, line + "\n", anchors.timeout_s))
+    if (of := anchors.time_stamp) is not None:
+        run = partial(_run, said="", timeout_s=anchors.timeout_s)
+        _try(failed, f"time stamp {of.url}", lambda: stamp(line, plain(name), of, run, anchors.timeout_s))
     return failed
 
 
@@ -74,7 +87,7 @@ def heads_of(text: str, *names: str) -> list[Head]:
 
 
 def kept(anchors: Anchors, *names: str, failed: dict[str, str] | None = None) -> list[Head]:
-    """The heads of this workspace that can be read back: from the file, and from the clone's. In order.
+    """The heads of this workspace that can be read back: from the file, the clone's, and those that were signed.
 
     `failed` is told what cannot be read though it is there, and why.
     """
@@ -86,6 +99,9 @@ def kept(anchors: Anchors, *names: str, failed: dict[str, str] | None = None) ->
             continue  # not yet
         except OSError as error:
             (failed if failed is not None else {})[str(path)] = error.strerror or str(error)
+    if anchors.time_stamp is not None:
+        run, files = partial(_run, said="", timeout_s=anchors.timeout_s), [plain(name) for name in names]
+        found += "".join(stamped(files, anchors.time_stamp, run, failed if failed is not None else {})).splitlines()
     return sorted(heads_of("\n".join(found), *names), key=lambda head: head.seq)
 
 
@@ -105,7 +121,12 @@ def names_of(workspace: Path) -> list[str]:
 
 def file_name(name: str) -> str:
     """The file of a workspace in a git repository."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name) + ".heads"
+    return f"{plain(name)}.heads"
+
+
+def plain(name: str) -> str:
+    """A name as one of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)
 
 
 def _try(failed: dict[str, str], what: str, act: Callable[[], object]) -> None:
@@ -161,5 +182,6 @@ def _run(argv: Sequence[str], said: str, timeout_s: float, environment: Mapping[
             raise ValueError(f"{argv[0]} did not end within {timeout_s:g} s") from None
     text = out.decode(errors="replace")
     if process.returncode:
-        raise ValueError(f"{argv[0]} ended with {process.returncode}: {text.strip()[-TOLD_CHARACTERS:]}")
+        told = text.strip()[-TOLD_CHARACTERS:]
+        raise ValueError(f"{argv[0]} ended with {process.returncode}: {told}")
     return text

@@ -24,6 +24,7 @@ from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.journal import Head, Journal, JournalError, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.stores import open_journal, read_journal
+from orchestrator.journal.time_stamps import TimeStamping
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,14 @@ class Settings(Protocol):
     @property
     def anchor_command(self) -> tuple[str, ...]:
         """See `anchors.py`."""
+
+    @property
+    def anchor_time_stamp(self) -> tuple[str, Path, Path] | None:
+        """See `time_stamps.py`: URL, certificate, folder."""
+
+
+def _time_stamping(settings: Settings) -> TimeStamping | None:
+    return TimeStamping(*settings.anchor_time_stamp) if settings.anchor_time_stamp is not None else None
 
 
 class InThread(Protocol):
@@ -95,7 +104,9 @@ class Upkeep:
         """Go by these from now on."""
         anchors, keep_s = Anchors(), None
         if settings is not None:
-            anchors = Anchors(settings.anchor_file, settings.anchor_git, settings.anchor_command)
+            anchors = Anchors(
+                settings.anchor_file, settings.anchor_git, settings.anchor_command, _time_stamping(settings)
+            )  # fmt: skip
             keep_s = settings.keep_s
         if anchors != self._anchors:
             self._anchored_at = -float("inf")
@@ -106,7 +117,7 @@ class Upkeep:
         self._changed.set()
 
     def _refuse_another(self, journal: Journal) -> None:
-        where = self._anchors.file or self._anchors.git
+        where = self._anchors.readable
         if where is None:
             return
         found: list[Head] = []
@@ -214,7 +225,7 @@ class Upkeep:
             finally:
                 journal.close()
             if foreign is not None:
-                where = str(anchors.file or anchors.git)
+                where = str(anchors.readable)
                 failed = {where: f"the journal is not the one whose head is there: {foreign[1]}"}
                 if failed != self._failed:
                     self._failures = TOLD_AT - 1  # it does not pass by itself

@@ -27,8 +27,10 @@ from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.waiting import until
 from orchestrator.shell.wiring import Controller
 from tests.journal.test_forged_gaps import Forger
+from tests.journal.test_time_stamps import Authority, authority
 from tests.shell.small import PATIENCE_S, Small, write
 
+__all__ = ["authority"]
 pytestmark = pytest.mark.usefixtures("nothing_warm")
 
 
@@ -76,6 +78,24 @@ async def test_a_journal_that_was_cut_off_is_not_acted_on(small: Small, tmp_path
         await Controller(small.path).start()
     heads.write_text("")  # as the message says, where an older copy was put back on purpose
     await started_and_stopped(small)
+
+
+async def test_a_journal_that_was_cut_off_is_not_acted_on_where_its_head_was_signed(
+    small: Small, tmp_path: Path, authority: Authority
+) -> None:
+    """Tokens of the authority vouch; a line that somebody wrote beside them does not."""
+    stamps = tmp_path / "stamps"
+    stamps.mkdir()
+    of = f"{{url: '{authority.url}', certificate: {authority.place}/ca.pem, folder: {stamps}}}"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{time_stamp: {of}}}}}\n")
+    await started_and_stopped(small)
+    (signed,) = stamps.glob("*.head")
+    name, number, _ = signed.name.split(".")
+    write(stamps / f"{name}.{int(number) + 100}.head", f"{int(number) + 100}:{'ab' * 32} 2027-01-15T08:00:00Z {name}\n")
+    await started_and_stopped(small)
+    cut_off(journal_path(small.path), 1)
+    with pytest.raises(JournalUnreadable, match=f"not the one whose head was kept in {stamps}: it ends at entry 1"):
+        await Controller(small.path).start()
 
 
 async def test_a_place_that_could_not_be_read_at_the_start_is_compared_before_a_head_is_kept_there(
