@@ -10,8 +10,7 @@ import pytest
 from orchestrator.config.shapes import WHOLE_MOVE
 from orchestrator.core.kinds import BESIDE, WAITED_FOR
 from orchestrator.core.model import Condition, Model, Move, Playbook
-from orchestrator.reports.papers.excerpt import Subject, part_of
-from orchestrator.reports.papers.shape import ReportKind
+from orchestrator.reports.papers.model_parts import part_of
 from orchestrator.reports.proofs import basis, changed
 from orchestrator.reports.stories import relevant_checks
 from tests.core.world import acme, all_of, check
@@ -47,7 +46,7 @@ def test_what_it_asks_is_told_in_reports_and_is_part_of_its_proofs(key: str) -> 
 @pytest.mark.parametrize("key", PLAYBOOKS)
 def test_what_is_handed_to_its_playbooks_is_in_no_report(key: str) -> None:
     model = with_move(**{key: Playbook("new.yml", "1", {"pin": "4711"})})
-    found = part_of(model, Subject(ReportKind.INCIDENT, "i1", "acme", ("i1",), (ERP,), 0.0))
+    found = part_of(model, (ERP,), "acme")
     assert getattr(found.moves[GEO], key) == Playbook("new.yml", "1")
 
 
