@@ -1,8 +1,8 @@
 """Which of the collections that Ansible would find a playbook uses, by the names that it and what it loads say.
 
 The one rule it keeps: what is of a collection is called `namespace.name.…`, or the collection is named where names are
-looked for (`collections`, `dependencies`, an import), or Ansible itself leads a short name there. Where a name is made
-by a template, or is in an encrypted file, each may be used.
+looked for (`collections`, `dependencies`, an import), or Ansible itself leads a short name there. Where a template
+makes the name of a role, an action or a playbook, or a file is encrypted, each may be used.
 
 A collection counts as a whole, and with it those that its own files name.
 """
@@ -34,18 +34,19 @@ def used(files: Iterable[Said], also: Iterable[str], collections: Mapping[str, C
 
     It closes over what their own files name.
     """
-    known = list(files)
-    if any(x.encrypted or any("{{" in role for role in x.roles) for x in known):
-        return set(collections)
+    beside, new_files = set(also), list(files)
     found: set[str] = set()
-    beside = set(also)
-    new = _named(beside | _words(known), collections)
-    new |= {x for x in collections if not beside.isdisjoint(_short_names(of_tasks=False).get(x, ()))}
-    while new:
+    new = {x for x in collections if not beside.isdisjoint(_short_names(of_tasks=False).get(x, ()))}
+    words = beside | _words(new_files)
+    while True:
+        if any(x.encrypted or x.made for x in new_files):
+            return set(collections)
+        new = (new | _named(words, collections)) - found
+        if not new:
+            return found
         found |= new
-        inner = _words(said(path) for name in new for path in collections[name])
-        new = _named(inner, collections) - found
-    return found
+        new_files = [said(path) for name in new for path in collections[name]]
+        words, new = _words(new_files), set()
 
 
 def _words(files: Iterable[Said]) -> set[str]:

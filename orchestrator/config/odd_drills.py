@@ -5,7 +5,7 @@ The one rule it keeps: what would never be made is a fault, what would be made a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.config.faults import Faults
@@ -41,7 +41,9 @@ def odd_drill(file: File, name: str, shape: DrillShape, of: Sequence[Candidate])
         at = file.document.at(*path, "of")
         file.faults.add(at, f"drill {name}: of is empty: there is nothing to drill", "services, or without it for all")
     if not of and shape.of is None and shape.service is None and file.all_whole():
-        file.faults.add(file.document.key(*path), f"drill {name}: no service has a tier that it could drill", "")
+        file.faults.add(
+            file.document.key(*path), f"drill {name}: no service has a tier that it could drill", "a tier that can be"
+        )
     if shape.not_twice_running and len(services) == 1 and file.all_whole():
         what = f"drill {name} could run once and never again: not_twice_running, and it has one service"
         file.faults.add(file.document.at(*path, "not_twice_running"), what, "several services, or without it")
@@ -92,3 +94,12 @@ def _may_lack_a_backup(file: File, name: str, shape: DrillShape, of: Sequence[Ca
         key = "service" if shape.service is not None else "of" if shape.of is not None else "surprise"
         what = f"drill {name}: nothing tells beforehand whether there is a backup for {named}, or how old it is"
         file.faults.warn(file.document.at("drills", name, key), what, "'viable_when' or 'data_age' in the move")
+
+
+def left_out(file: File, name: str, found: Mapping[Candidate, str]) -> None:
+    """A schedule of every tier at full scale: which of them it never drills, and why."""
+    for x, why in found.items() if file.all_whole() else ():
+        of = f"{x.move.partition('/')[2]} of {x.service.partition('/')[2]}"
+        file.faults.warn(
+            file.document.key("drills", name), f"drill {name} leaves out {of}: {why}", "see docs/guards.md"
+        )

@@ -25,6 +25,7 @@ READ_MAX = 1 << 22  # bytes: what is larger is data
 # Keys by which Ansible loads a file as YAML. What stands beside one in a task (a loop over names) says what it loads.
 INCLUDES = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "include_role", "import_role")
 _LOADS_ROLES = ("roles", "include_role", "import_role", "dependencies")
+_ACTIONS = ("action", "local_action", "import_playbook")
 _OF_ANSIBLE = ("ansible.builtin.", "ansible.legacy.", "")
 _FILE = re.compile(r"([\w.-]*)\.ya?ml(?![\w.-]*\w)")
 _FOLDERS = ("tasks", "handlers", "meta", "vars", "defaults", "group_vars", "host_vars", "roles", "playbooks")
@@ -45,7 +46,8 @@ class Said:
     than to have Ansible load them (`None`: it may name any); `loads`: those that it has Ansible load; `words`: whatever
     in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether it asks for variables of
     other hosts; `hands_to`: hosts that it hands tasks to. `keys`: words that are keys, as names of modules are.
-    `encrypted`: as a whole, so it may name anything.
+    `encrypted`: as a whole, so it may name anything. `made`: whether a template makes the name of an action, a role or
+    a playbook in it.
     """
 
     meaning: str
@@ -58,6 +60,7 @@ class Said:
     hands_to: tuple[str, ...] = ()
     keys: frozenset[str] = frozenset()
     encrypted: bool = False
+    made: bool = False
 
 
 _known: dict[str, Said] = {}  # by name and contents
@@ -146,7 +149,14 @@ def _of_yaml(root: yaml.Node | None, meaning: str) -> Said:
     words = frozenset(word for value in texts(root) for word in words_in(value))
     roles = frozenset(role for value in texts(root) for role in _ROLE.findall(value)).union(_roles_in(root))
     called = frozenset(word for mapping in mappings(root) for key, _ in mapping.value for word in words_in(text(key)))
-    return Said(meaning, True, names, frozenset(loads), words, roles, others, tuple(hands_to), called)
+    made = any("{{" in role for role in roles) or any(
+        "{{" in value
+        for mapping in mappings(root)
+        for key, node in mapping.value
+        if _plain(text(key)) in _ACTIONS
+        for value in texts(node)
+    )
+    return Said(meaning, True, names, frozenset(loads), words, roles, others, tuple(hands_to), called, made=made)
 
 
 def _roles_in(root: yaml.Node) -> Iterator[str]:

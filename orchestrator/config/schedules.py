@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from orchestrator.config.client import ClientFile
 from orchestrator.config.faults import Faults, nearest
-from orchestrator.config.odd_drills import BY_VALUE, REMEDIES, odd_drill
+from orchestrator.config.odd_drills import BY_VALUE, REMEDIES, left_out, odd_drill
 from orchestrator.config.schedule_shapes import (
     CalendarShape,
     CandidateShape,
@@ -294,7 +294,9 @@ class _Schedules:
         mine = [x for x in self.model.services.values() if x.client == self.client]
         found = [self._candidate(s, t.move) for s in mine for t in s.ladder if t.move in self.model.moves]
         full = shape.kind == DrillKind.FULL_SCALE.value
-        return [x for x in found if not full or self._can_be_made(self.model.services[x.service], x.move)]
+        against = {x: self._against(self.model.services[x.service], x.move) if full else "" for x in found}
+        left_out(self, name, {x: why for x, why in against.items() if why})
+        return [x for x in found if not against[x]]
 
     def _of(self, name: str, shape: CandidateShape, path: Path_, kind: str) -> Iterable[Candidate]:
         if shape.service is None:
@@ -333,8 +335,10 @@ class _Schedules:
                 continue
             yield self._candidate(service, tier)
 
-    def _can_be_made(self, service: Service, move: str) -> bool:
-        return self._leads_back(service, move) and self._refused(service, move) is None
+    def _against(self, service: Service, move: str) -> str:
+        """Why no full-scale drill of it is ever made; empty: nothing that the plan says."""
+        against = self._refused(service, move) if self._leads_back(service, move) else (None, "it has no way back")
+        return against[1] if against is not None else ""
 
     def _leads_back(self, service: Service, move: str) -> bool:
         found = self.model.moves[move]

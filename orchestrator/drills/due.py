@@ -17,7 +17,7 @@ from orchestrator.core.state.decided import ScheduleState
 from orchestrator.drills import surprise
 from orchestrator.drills.calendars import admits
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import CalendarUnknown, at, read, written
+from orchestrator.drills.times import FAILURES, at, read, why_not, written
 from orchestrator.drills.worth import RESTS_S, Exposures, key, ranked
 
 AT_ONCE = 500  # of those that have passed, in one event
@@ -55,8 +55,8 @@ def look(
         one = Looked()
         try:
             _look_at(one, states[name], now, axis, seeds, exposures)
-        except CalendarUnknown as unknown:
-            looked.unknown[name] = str(unknown)
+        except FAILURES as unknown:
+            looked.unknown[name] = why_not(unknown)
             looked.again(now + AGAIN)
             continue
         looked.events += one.events

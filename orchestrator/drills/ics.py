@@ -21,7 +21,7 @@ from orchestrator.core.outside import visible
 from orchestrator.core.schedules import DrillPlan, MaintenancePlan
 from orchestrator.drills.due import everybodys
 from orchestrator.drills.occurrences import occurrences
-from orchestrator.drills.times import CalendarUnknown
+from orchestrator.drills.times import FAILURES, why_not
 
 PRODUCT = "-//bascule//schedules//EN"
 DAY = timedelta(days=1)
@@ -61,8 +61,8 @@ def ahead(
     for name, of in times.items():
         try:
             found += list(of())
-        except CalendarUnknown as why:
-            unknown[name] = str(why)
+        except FAILURES as why:
+            unknown[name] = why_not(why)
     return found, unknown
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from orchestrator.core import events as e
 from orchestrator.core.schedules import MaintenancePlan
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import CalendarUnknown, at
+from orchestrator.drills.times import FAILURES, at, why_not
 
 AGAIN = timedelta(minutes=5)  # a plan that cannot be worked out is tried again
 
@@ -34,8 +34,8 @@ def look(announced: Mapping[str, float], plans: Mapping[str, MaintenancePlan], w
     for name_of, plan in plans.items():
         try:
             times = list(around(plan, now))
-        except CalendarUnknown as unknown:
-            found.unknown[name_of] = str(unknown)
+        except FAILURES as unknown:
+            found.unknown[name_of] = why_not(unknown)
             found.again_at = min(found.again_at, (now + AGAIN).timestamp())
             held |= {(subject, plan.name) for subject in plan.subjects}
             continue

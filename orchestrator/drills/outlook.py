@@ -14,7 +14,7 @@ from orchestrator.core.schedules import DrillPlan
 from orchestrator.core.state.decided import ScheduleState
 from orchestrator.drills.due import everybodys
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
-from orchestrator.drills.times import CalendarUnknown, at, read, written
+from orchestrator.drills.times import FAILURES, at, read, why_not, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,11 @@ def outlook(states: Mapping[str, ScheduleState], plans: Mapping[str, DrillPlan],
     for name, plan in plans.items():
         try:
             found.append(_of(plan, states.get(name), wall))
-        except CalendarUnknown as unknown:
+        except FAILURES as unknown:
             what = _what(plan)
-            found.append(Outlook(plan.id, plan.kind.value, what, "unknown", "", "", str(unknown), "", name in states))
+            found.append(
+                Outlook(plan.id, plan.kind.value, what, "unknown", "", "", why_not(unknown), "", name in states)
+            )
     return sorted(found, key=lambda x: (x.state != "due", not x.opens, x.opens, x.schedule))
 
 
@@ -85,7 +87,7 @@ def _at(plan: DrillPlan, named_at: datetime) -> Occurrence | None:
     before = named_at - timedelta(seconds=1)
     try:
         return next(occurrences(plan.schedule, everybodys(plan), before, named_at, whole=plan.surprise), None)
-    except CalendarUnknown:
+    except FAILURES:
         return None
 
 

@@ -18,6 +18,15 @@ class CalendarUnknown(Exception):
     """A calendar that cannot be worked out here, and why: what it names is not known to this machine any more."""
 
 
+FAILURES = (CalendarUnknown, ImportError, LookupError, ValueError, ArithmeticError, OSError)
+"""What keeps one schedule from being worked out, and must keep no other one."""
+
+
+def why_not(failure: Exception) -> str:
+    """In a few words."""
+    return str(failure) if isinstance(failure, CalendarUnknown) else f"{type(failure).__name__}: {failure}"
+
+
 @lru_cache(maxsize=256)
 def zone(name: str) -> ZoneInfo:
     """The time zone of this IANA name. Raises CalendarUnknown."""

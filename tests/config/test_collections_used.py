@@ -131,3 +131,29 @@ def test_a_short_name_that_ansible_leads_elsewhere_is_of_that_collection(workspa
         write(plays, was)
         shutil.rmtree(workspace / AT / "ansible")
     assert {move.partition("/")[2] for _, move in found} == {"other", "made"}
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        "- include_role: {name: '{{ whose }}'}\n",
+        "- action: '{{ whose }} to=/srv'\n",
+        "$ANSIBLE_VAULT;1.1;AES256\n6162636465\n",
+    ],
+    ids=["a role", "an action", "encrypted"],
+)
+def test_what_a_collection_itself_names_at_run_time_may_be_any(workspace: Path, within: str) -> None:
+    """An edit of `idle` voids also what uses `web`, since nobody knows whom that uses."""
+    role, rest = (
+        workspace / AT / "acme" / x for x in ("web/roles/site/tasks/main.yml", "idle/plugins/modules/rest.py")
+    )
+    were = [x.read_text(encoding="utf-8") for x in (role, rest)]
+    try:
+        write(role, within)
+        before = model_of(workspace)
+        write(rest, "Z = 2\n")
+        found = void(before, model_of(workspace))
+    finally:
+        for path, was in zip((role, rest), were, strict=True):
+            write(path, was)
+    assert {move.partition("/")[2] for _, move in found} == {"module", "role", "keyword", "made"}

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import stat
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -233,6 +234,23 @@ async def test_a_schedule_that_cannot_be_worked_out_costs_no_other_one_and_is_to
     daemon.load(without_a_zone("nothing"))
     await daemon.run(30)
     assert daemon.calendars.unknown() == {}
+
+
+async def test_whatever_breaks_in_one_schedule_costs_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package of public holidays is gone."""
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    kept = (Calendar("UTC", holidays="NZ"),)  # of which nobody has asked before
+    plans = [
+        plan("lost", schedule=Schedule("0 21 * * *", 1200.0, kept)),
+        plan("known", schedule=Schedule("1 21 * * *", 1200.0)),
+    ]
+    daemon = Daemon(tmp_path, "2026-11-03T20:59", replace(stage().model, digest="two", drills={x.id: x for x in plans}))
+    await daemon.run(180)
+    assert [x.schedule for x in daemon.of(r.DrillCameDue)] == ["acme/known"]  # type: ignore[attr-defined]
+    (why,) = daemon.calendars.unknown().values()
+    assert str(why).startswith("ModuleNotFoundError: ")
 
 
 async def test_work_that_is_open_when_its_zone_is_lost_is_open_to_its_announced_end(tmp_path: Path) -> None:
