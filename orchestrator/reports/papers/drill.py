@@ -71,6 +71,8 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
             case r.NoticeSettled() if x.notice in told:
                 frame, index = told[x.notice]
                 frame.notices[index] = (frame.notices[index][0], x)
+        if isinstance(x, r.DrillTurnedBack):  # what stood already stands from now on against going back
+            _stand(standing, found.values())
     return found
 
 

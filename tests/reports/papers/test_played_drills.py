@@ -13,10 +13,11 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Mode, Model
+from orchestrator.core.reasons import Reason
 from orchestrator.journal.chain import GENESIS, body_of, entry_of, link
 from orchestrator.journal.journal import Linked
 from orchestrator.reports.papers.comparing import Kept, against
-from orchestrator.reports.papers.drill import of_drill
+from orchestrator.reports.papers.drill import frames, of_drill
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, subject_of
 from orchestrator.reports.papers.narrowing import Width, carried
@@ -359,6 +360,15 @@ def test_what_kept_it_from_going_back_is_told(kind: WordKind, over: WordKind, wh
     early.run(10)
     assert early.say(over, "acme/erp").accepted
     assert not any("while it was to go back" in x for x in of(early, 200)[1]["failed"])
+
+
+def test_what_stood_before_it_was_to_go_back_is_told_at_once() -> None:
+    """Also where its turning back is the last record that the report sees."""
+    found = r.WordAccepted(45.0, "w1", WordKind.HOLD, "Ada", "acme/erp", "", Reason.ASKED_BY_OPERATOR, "")
+    records = [x for _, xs in full_scale().entries for x in xs]
+    at = next(n for n, x in enumerate(records) if isinstance(x, r.DrillTurnedBack))
+    (frame,) = frames([*records[:at], found, records[at]]).values()
+    assert [x.slots for x in frame.stood.values()] == [{"who": "Ada", "subject": "acme/erp"}]
 
 
 def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
