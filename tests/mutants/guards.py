@@ -17,7 +17,8 @@ from orchestrator.core.awareness import doubts
 from orchestrator.core.deciding import incident
 from orchestrator.core.events import Observed
 from orchestrator.core.health import detector, detectors
-from orchestrator.core.model import Check, Condition, Mode, Move, Service
+from orchestrator.core.kinds import Wanted
+from orchestrator.core.model import Check, Mode, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback, failing_together, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
@@ -228,9 +229,9 @@ def fencing_what_lives() -> Iterator[None]:
     asks = ladder.fence_asks
 
     def fence_asks(
-        tx: Transaction, service: Service, move: Move, since: float, vouched: str | None = None
+        tx: Transaction, service: Service, move: Move, since: float, *places: str | None, **more: str | None
     ) -> tuple[str, list[str]]:
-        _, asked = asks(tx, service, move, since, vouched)
+        _, asked = asks(tx, service, move, since, *places, **more)
         alive = (Reason.FENCE_NOT_AUTOMATIC.value, Reason.FENCE_UNPROVEN.value)
         return "", [a for a in asked if not a.startswith(alive)]
 
@@ -243,9 +244,9 @@ def without_proof() -> Iterator[None]:
     """A fence whose playbook ended well needs no proof."""
     waits_for = steps._waits_for
 
-    def nothing(tx: Transaction, run: Run, step: Step) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(tx, run, step)
-        return (None if step.kind is r.StepKind.PROOF else condition), since, limit_s
+    def nothing(tx: Transaction, run: Run, step: Step) -> tuple[Wanted, float]:
+        wanted, since = waits_for(tx, run, step)
+        return (replace(wanted, condition=None) if step.kind is r.StepKind.PROOF else wanted), since
 
     with put(steps, "_waits_for", nothing):
         yield

@@ -17,8 +17,8 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.deciding import incident
 from orchestrator.core.engine import Engine
-from orchestrator.core.kinds import TRAITS
-from orchestrator.core.model import Condition, Service
+from orchestrator.core.kinds import TRAITS, Wanted
+from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.ladder import Assessment
@@ -120,9 +120,9 @@ def verified_by_old_answers() -> Iterator[None]:
     """Any good answer verifies, asked before the step ended or after."""
     waits_for = steps._waits_for
 
-    def since_ever(tx: Transaction, at_work: Run, step: Step) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(tx, at_work, step)
-        return condition, (-1.0 if step.kind is r.StepKind.VERIFY else since), limit_s
+    def since_ever(tx: Transaction, at_work: Run, step: Step) -> tuple[Wanted, float]:
+        wanted, since = waits_for(tx, at_work, step)
+        return wanted, (-1.0 if step.kind is r.StepKind.VERIFY else since)
 
     with put(steps, "_waits_for", since_ever):
         yield
