@@ -1,4 +1,6 @@
-"""`make mutants`: every mutant against seeds, and the table of what caught it. Exit code 1 if any survives.
+"""`make mutants`: every mutant against seeds, and the table of what caught it.
+
+Exit code 1 if any survives, 2 if any breaks the engine.
 
 The one rule it keeps: a mutant counts as caught by the oracles only where the core's own invariants were switched
 off, and as caught by the core only where the oracles were not listened to.
@@ -41,24 +43,40 @@ class Task:
     everywhere: bool
 
 
-def _play(task: Task) -> tuple[Task, list[Caught], float]:
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What became of a task. `broken`: the defect by which the mutant broke the engine, so that nothing is shown."""
+
+    task: Task
+    found: list[Caught]
+    took_s: float
+    broken: str = ""
+
+    def told(self) -> str:
+        """In one line."""
+        of = f"{self.task.mutant} ({self.task.by.value}, {self.took_s:.0f} s)"
+        if self.broken:
+            return f"{of}: BREAKS THE ENGINE, and is no mutant of a rule: {self.broken}"
+        return f"{of}: {'; '.join(f'{c.world} {c.seed}: {c.violation}' for c in self.found) or 'SURVIVES'}"
+
+
+def _play(task: Task) -> Played:
     """The first world in which a seed fails; or every world, each to its first."""
     began = time.process_time()
     mutant = next(m for m in MUTANTS if m.name == task.mutant)
-    found = []
+    found: list[Caught] = []
     for world in task.worlds:
         campaign = _worlds.campaign(world)
         seeds = seeds_for(campaign, mutant, task.seeds)
         try:
             caught = hunt(campaign, mutant, world, seeds, task.by)
         except BreaksTheEngine as broken:
-            print(f"{mutant.name} is no mutant of a rule, it breaks the engine: {broken}", flush=True)
-            caught = None
+            return Played(task, found, time.process_time() - began, f"{world}: {broken}")
         if caught is not None:
             found.append(caught)
             if not task.everywhere:
                 break
-    return task, found, time.process_time() - began
+    return Played(task, found, time.process_time() - began)
 
 
 def main() -> int:
@@ -83,17 +101,19 @@ def main() -> int:
     ways = [By(x) for x in given.by] if given.by else list(By)
     pairs = [(by, m) for by, m in product(ways, chosen) if by is not By.CORE or m.of_the_core]
     tasks = [Task(m.name, by, given.seeds, tried, given.everywhere) for by, m in pairs]
-    results: dict[tuple[str, By], list[Caught]] = {}
+    results: dict[tuple[str, By], Played] = {}
     with multiprocessing.get_context("fork").Pool(given.jobs) as pool:
-        for task, found, took_s in pool.imap_unordered(_play, tasks, chunksize=1):
-            results[task.mutant, task.by] = found
-            told = "; ".join(f"{c.world} {c.seed}: {c.violation}" for c in found) or "SURVIVES"
-            print(f"{task.mutant} ({task.by.value}, {took_s:.0f} s): {told}", flush=True)
+        for played in pool.imap_unordered(_play, tasks, chunksize=1):
+            results[played.task.mutant, played.task.by] = played
+            print(played.told(), flush=True)
     _show(chosen, results)
-    return 1 if any(not found for found in results.values()) else 0
+    if broken := sorted({p.task.mutant for p in results.values() if p.broken}):
+        print(f"These break the engine, so that nothing is shown of their rules: {', '.join(broken)}. Mend them.")
+        return 2
+    return 1 if any(not p.found for p in results.values()) else 0
 
 
-def _show(mutants: list[Mutant], results: dict[tuple[str, By], list[Caught]]) -> None:
+def _show(mutants: list[Mutant], results: dict[tuple[str, By], Played]) -> None:
     ways = sorted({by for _, by in results}, key=list(By).index)
     columns = [c for by in ways for c in (by.value, "seed")]
     table = Table("mutant", "what it takes out", "expected", *columns)
@@ -103,10 +123,12 @@ def _show(mutants: list[Mutant], results: dict[tuple[str, By], list[Caught]]) ->
     Console(width=180).print(table)
 
 
-def _cells(mutant: Mutant, found: list[Caught] | None) -> tuple[str, str]:
-    if found is None:
+def _cells(mutant: Mutant, played: Played | None) -> tuple[str, str]:
+    if played is None:
         return "–", "–"  # not for this one to notice
-    if not found:
+    if played.broken:
+        return "[bold red]BREAKS THE ENGINE[/]", "–"
+    if not (found := played.found):
         return "[bold red]SURVIVES[/]", "–"
     statement = found[0].violation.statement
     unexpected = "" if statement in mutant.expected else " (another)"

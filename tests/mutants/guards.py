@@ -17,7 +17,6 @@ from orchestrator.core.awareness import doubts
 from orchestrator.core.deciding import incident
 from orchestrator.core.events import Observed
 from orchestrator.core.health import detector, detectors
-from orchestrator.core.kinds import Wanted
 from orchestrator.core.model import Check, Mode, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback, failing_together, ladder, policy
@@ -241,14 +240,16 @@ def fencing_what_lives() -> Iterator[None]:
 
 @contextmanager
 def without_proof() -> Iterator[None]:
-    """A fence whose playbook ended well needs no proof."""
-    waits_for = steps._waits_for
+    """A fence whose playbook ended well is proven, whatever answers or does not."""
+    wait = steps.wait
 
-    def nothing(tx: Transaction, run: Run, step: Step) -> tuple[Wanted, float]:
-        wanted, since = waits_for(tx, run, step)
-        return (replace(wanted, condition=None) if step.kind is r.StepKind.PROOF else wanted), since
+    def unheard(tx: Transaction, run: Run, step: Step) -> bool:
+        if step.kind is not r.StepKind.PROOF:
+            return wait(tx, run, step)
+        with put(steps, "_answered", lambda _turn, _wanted, _since: True):
+            return wait(tx, run, step)
 
-    with put(steps, "_waits_for", nothing):
+    with put(steps, "wait", unheard):
         yield
 
 

@@ -56,3 +56,12 @@ def test_every_mutant_has_a_name_of_its_own_and_a_statement_that_should_notice()
 def test_what_a_mutant_takes_out_is_there(mutant: Mutant) -> None:
     with mutant.out():
         pass
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_no_mutant_breaks_the_engine(mutant: Mutant) -> None:
+    """A rule's function that has another signature by now breaks it at once, and shows nothing of the rule."""
+    seeds = list(seeds_for(campaign(), mutant, 3)) or [1, 2]
+    with mutant.out():
+        for seed in seeds:
+            first_violation(campaign(), seed, By.BOTH, rest=False)  # raises BreaksTheEngine
