@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
+from orchestrator.survey import cloud_account
+from tests.probes.conftest import cloud, credentials
 from tests.shell.small import PATIENCE_S, Small, write
+
+__all__ = ["cloud", "credentials"]
 
 SERVICES = """\
 places:
@@ -124,6 +130,76 @@ def test_what_a_rehearsal_leaves_behind_is_found(drilled: Small) -> None:
     assert ended(drilled).reason is Reason.NOT_CLEAN
     assert "spare: files: left behind: restored" in ended(drilled).evidence
     assert any("it is not shown that all is as it was before" in x.text for x in drilled.records(r.NoticeDue))  # type: ignore[attr-defined]
+
+
+MADE = """\
+import sys
+import boto3
+ec2, route53 = (boto3.client(x, endpoint_url=sys.argv[1], region_name="eu-central-1") for x in ("ec2", "route53"))
+image = ec2.describe_images()["Images"][0]["ImageId"]
+ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.small")
+ec2.create_volume(AvailabilityZone="eu-central-1a", Size=7)
+value = {"Name": "scratch.acme.example.", "Type": "A", "TTL": 5, "ResourceRecords": [{"Value": "203.0.113.66"}]}
+changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": value}]}
+route53.change_resource_record_sets(HostedZoneId=sys.argv[2], ChangeBatch=changes)
+"""
+CLEARED = """\
+import sys
+import boto3
+ec2, route53 = (boto3.client(x, endpoint_url=sys.argv[1], region_name="eu-central-1") for x in ("ec2", "route53"))
+mine = [y["InstanceId"] for x in ec2.describe_instances()["Reservations"] for y in x["Instances"]]
+ec2.terminate_instances(InstanceIds=mine)
+for volume in ec2.describe_volumes(Filters=[{"Name": "status", "Values": ["available"]}])["Volumes"]:
+    ec2.delete_volume(VolumeId=volume["VolumeId"])
+value = {"Name": "scratch.acme.example.", "Type": "A", "TTL": 5, "ResourceRecords": [{"Value": "203.0.113.66"}]}
+changes = {"Changes": [{"Action": "DELETE", "ResourceRecordSet": value}]}
+route53.change_resource_record_sets(HostedZoneId=sys.argv[2], ChangeBatch=changes)
+"""
+
+
+def test_what_a_rehearsal_leaves_behind_in_a_cloud_account_is_found(
+    cloud: str, credentials: None, request: pytest.FixtureRequest
+) -> None:
+    """An instance, a volume and a record; by a clean-up that forgets them, and by one that does not."""
+    import boto3
+
+    urllib.request.urlopen(urllib.request.Request(f"{cloud}/moto-api/reset", method="POST")).close()
+    route53: Any = boto3.client("route53", endpoint_url=cloud, region_name="eu-central-1")
+    zone = route53.create_hosted_zone(Name="acme.example.", CallerReference="1")["HostedZone"]["Id"]
+    drilled: Small = request.getfixturevalue("drilled")
+    account = json.dumps({"endpoint": cloud, "zones": ["acme.example"]})
+    program = f"['{{{{ ansible_playbook_python }}}}', {cloud_account.__file__}]"
+    write(  # by the shipped survey's own program; what runs beside the tests on this machine is not listed
+        drilled.path / "playbooks/survey.yml",
+        "- hosts: spare\n  gather_facts: false\n  tasks:\n    - name: what is in the account\n"
+        f"      ansible.builtin.command: {{argv: {program}, stdin: '{account}'}}\n"
+        "      register: there\n      changed_when: false\n      check_mode: false\n"
+        "    - name: publish it\n      ansible.builtin.set_stats:\n        data:\n"
+        "          bascule_survey: \"{{ {'the cloud account': there.stdout | from_json} }}\"\n",
+    )
+    for name, program in (("rehearse", MADE), ("clean_up", CLEARED)):
+        write(drilled.path / f"playbooks/{name}.py", program)
+        module, command = "ansible.builtin.command", f"{{{{ playbook_dir }}}}/{name}.py {cloud} {zone}"
+        told = f'"{{{{ ansible_playbook_python }}}} {command}"'
+        made = play(name, "spare", module, told) + play("keep", "spare", "ansible.builtin.debug", "{msg: as it was}")
+        write(drilled.path / f"playbooks/{name}.yml", made)
+    rehearse = drilled.path / "playbooks/rehearse.yml"
+    touched = f"{{path: {scratch_of(drilled)}/restored, state: touch}}"
+    write(rehearse, rehearse.read_text() + play("restore", "spare", "ansible.builtin.file", touched))
+    assert drilled.bascule("reload").returncode == 0
+    clean = drilled.bascule("drill", "run", "acme/web")
+    assert clean.returncode == 0, clean.stdout + clean.stderr + drilled.log()
+
+    write(
+        drilled.path / "playbooks/clean_up.yml", play("nothing", "spare", "ansible.builtin.debug", "{msg: forgotten}")
+    )
+    assert drilled.bascule("reload").returncode == 0
+    made = drilled.bascule("drill", "run", "acme/web")
+    assert made.returncode == 1, made.stdout + made.stderr
+    assert ended(drilled).reason is Reason.NOT_CLEAN
+    evidence = ended(drilled).evidence
+    for left in ("instances: left behind: i-", "volumes: left behind: vol-", "records: left behind: scratch.acme.exa"):
+        assert f"the cloud account: {left}" in evidence, evidence
 
 
 def test_a_clean_up_that_is_edited_during_the_rehearsal_is_not_played_before_it_is_put_back(drilled: Small) -> None:
