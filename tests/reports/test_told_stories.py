@@ -16,8 +16,8 @@ from orchestrator.reports.drills import drills, one_lines
 from orchestrator.reports.drills import told as drill_told
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.papers.drill import failed as failed_drill
-from orchestrator.reports.papers.drill import frames, late, objectives
-from orchestrator.reports.papers.lessons import failed, worked
+from orchestrator.reports.papers.drill import frames, objectives
+from orchestrator.reports.papers.lessons import beyond, failed, worked
 from orchestrator.reports.papers.shape import Said
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account, Known
@@ -194,7 +194,7 @@ def test_a_drill_that_nobody_led_back_in_time_says_so_and_who_took_over(same_boo
     assert [s.controllers for s in runs] == [[], []]
     (back,) = objectives(frame, runs, world.now)
     assert (back.met, back.actual.known) == (False, known)
-    assert texts([*late([back])]) == [f"it was to be back within 300.0, and was after {back.actual.seconds}"]
+    assert texts([*beyond([back])]) == [f"it was to be back within 300.0, and was after {back.actual.seconds}"]
     assert "controller c2 took over with epoch 2" in texts([*failed_drill(frame, runs, stories)])
 
 

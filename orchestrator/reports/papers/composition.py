@@ -96,16 +96,19 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         wall(began), wall(ended) if ended is not None else None, last.configuration,
     )  # fmt: skip
     people = [p for s in told for p in lessons.participants(s, wall)]
+    objectives = tuple(x for s, a in pairs for x in _objectives(s, a, last.of, leads=s is told[0]))
     notices = [*(frame.notices if frame is not None else ()), *(x for s in told for x in s.notices)]
     made = Report(
         kind=source.kind, id=source.id, edition=found.edition, draft=False, empty=(), scope=scope,
         scenario=tuple(x for s in told for x in _scenario(s)),
         participants=_in_order(people),
-        objectives=tuple(x for s, a in pairs for x in _objectives(s, a, last.of, leads=s is told[0])),
-        parts=parts,
+        objectives=objectives, parts=parts,
         steps=tuple(x for s, a in pairs for x in _steps(s, a)),
         worked=(*(x for s, a in pairs for x in lessons.worked(s, a)), *lessons.reached(notices)),
-        failed=(*(x for s, a in pairs for x in lessons.failed(s, a)), *lessons.reached_nobody(notices)),
+        failed=(
+            *lessons.beyond(objectives), *(x for s, a in pairs for x in lessons.failed(s, a)),
+            *lessons.reached_nobody(notices),
+        ),
         last=then, last_said=then_said, cost=price, cost_said=price_said,
         findings=findings, no_findings=none, proven=proven, until=until,
     )  # fmt: skip
@@ -144,7 +147,7 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         participants=_in_order(people),
         objectives=(*made.objectives, *back),
         worked=(*drills.worked(frame, told), *made.worked),
-        failed=(*drills.late((*made.objectives, *back)), *drills.failed(frame, told, stories), *made.failed),
+        failed=(*lessons.beyond(back), *drills.failed(frame, told, stories), *made.failed),
         proven=own or made.proven,
         until=until,
     )
@@ -229,8 +232,7 @@ def _move_alone(run: RunStory) -> Figure:
     """What a move took without an outage: less than an RTA, for nothing had to be detected."""
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
-    source = "the move alone: no detection is in it, for nothing had failed"
-    return Figure(claims.took_s(run), Known.PREDICTED, source, at_most=claims.unwatched(run))
+    return Figure(claims.took_s(run), Known.PREDICTED, lessons.ALONE, at_most=claims.unwatched(run))
 
 
 def _steps(story: Story, a: Account) -> Iterator[StepDone]:

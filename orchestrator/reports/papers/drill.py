@@ -16,13 +16,12 @@ from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.reports import claims
+from orchestrator.reports.papers import lessons
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.remarks import SET_S
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import RunStory, Story
-
-REHEARSED = "what was rehearsed alone: a rehearsal is not the move"
 
 
 @dataclass(slots=True)
@@ -247,7 +246,7 @@ def judged(run: RunStory, a: Account) -> Iterator[ObjectiveLine]:
         if live and began_at is not None and ended_at is not None:
             bound = claims.unwatched(run)
             counted_s = 0.0 if bound else None
-            figure = Figure(ended_at - began_at, Known.PREDICTED, REHEARSED, at_most=bound, counted_s=counted_s)
+            figure = Figure(ended_at - began_at, Known.PREDICTED, lessons.REHEARSED, at_most=bound, counted_s=counted_s)
         yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if figure.within(a.rto_s) is False else None)
     if a.rpo_s is not None:
         figure, aged = a.rpa, [s for s in run.steps.values() if "data_age_s" in s.measures]
@@ -255,24 +254,6 @@ def judged(run: RunStory, a: Account) -> Iterator[ObjectiveLine]:
             age_s, step = aged[0].measures["data_age_s"], aged[0].planned.name
             figure = Figure(age_s, Known.PREDICTED, f"the data found at step {step} was {age_s:.1f}s old")
         yield ObjectiveLine(a.service, "RPO", a.rpo_s, figure, False if figure.within(a.rpo_s) is False else None)
-
-
-def late(found: Iterable[ObjectiveLine]) -> Iterator[Said]:
-    """That it was not back in time, or is not; or that a rehearsal lets expect more than an objective admits."""
-    for x in found:
-        if x.met is not False or x.of_s is None:
-            continue
-        if x.objective == "return" and x.actual.seconds is None:
-            yield Said("it was to be back within {within_s}, and was not", {"within_s": x.of_s})
-        elif x.objective == "return":
-            slots: dict[str, str | float] = {"within_s": x.of_s, "took_s": x.actual.seconds or 0.0}
-            yield Said("it was to be back within {within_s}, and was after {took_s}", slots)
-        elif x.actual.source == REHEARSED and x.actual.seconds is not None:
-            slots = {"took_s": x.actual.seconds, "rto_s": x.of_s}
-            yield Said("what was rehearsed took {took_s}, and the RTO is {rto_s}", slots)
-        elif x.objective == "RPO" and x.actual.known is Known.PREDICTED and x.actual.seconds is not None:
-            slots = {"age_s": x.actual.seconds, "rpo_s": x.of_s}
-            yield Said("the data that were there for it were {age_s} old, and the RPO is {rpo_s}", slots)
 
 
 def _to_go_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> float:

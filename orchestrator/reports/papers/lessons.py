@@ -6,17 +6,19 @@ praised that was only planned, left out or not asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
-from orchestrator.reports.papers.shape import Participant, Said
+from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.phases import detected_at
-from orchestrator.reports.shape import Account, TierLine
+from orchestrator.reports.shape import Account, Known, TierLine
 from orchestrator.reports.story import Episode, RunStory, Story
 
 LEAST_S = 1.0  # of what took less nobody speaks
+ALONE = "the move alone: no detection is in it, for nothing had failed"
+REHEARSED = "what was rehearsed alone: a rehearsal is not the move"
 Wall = Callable[[float], float]
 
 
@@ -101,6 +103,31 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
     if gaps:
         slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}
         yield Said("the controller's machine restarted: {gap_s} of this are from the wall clock alone", slots)
+
+
+def beyond(found: Iterable[ObjectiveLine]) -> Iterator[Said]:
+    """Where no outage missed an objective: a move, or a rehearsal, lets expect more than it admits; or it was not back
+    in time, or is not.
+    """
+    for x in found:
+        if x.met is not False or x.of_s is None:
+            continue
+        if x.objective == "return" and x.actual.seconds is None:
+            yield Said("it was to be back within {within_s}, and was not", {"within_s": x.of_s})
+        elif x.actual.seconds is None:
+            continue
+        elif x.objective == "return":
+            slots: dict[str, str | float] = {"within_s": x.of_s, "took_s": x.actual.seconds}
+            yield Said("it was to be back within {within_s}, and was after {took_s}", slots)
+        elif x.actual.source in (ALONE, REHEARSED):
+            slots = {"took_s": x.actual.seconds, "rto_s": x.of_s}
+            text = "what was rehearsed took {took_s}, and the RTO is {rto_s}"
+            yield Said(
+                text if x.actual.source == REHEARSED else "the move alone took {took_s}, and the RTO is {rto_s}", slots
+            )
+        elif x.objective == "RPO" and x.actual.known is Known.PREDICTED:
+            slots = {"age_s": x.actual.seconds, "rpo_s": x.of_s}
+            yield Said("the data that were there for it were {age_s} old, and the RPO is {rpo_s}", slots)
 
 
 def _left_alone(story: Story, a: Account) -> dict[str, float]:

@@ -16,6 +16,7 @@ from orchestrator.reports.papers.tongue import Tongue
 from tests.reports.papers.told import once_more, sliced
 from tests.reports.sample import K, Tape, asked_act, first_act, second_act
 from tests.reports.test_evidence import in_vain
+from tests.reports.test_feasibility import moved
 
 
 def begun() -> Tape:
@@ -235,3 +236,15 @@ def test_a_step_that_was_begun_and_given_up_was_not_skipped() -> None:
     made = {x.step: (x.done, x.state) for x in report(tape, "i1").steps}
     assert made["verify"] == (Done.LIVE, "skipped")
     assert made["finish"] == (Done.SKIPPED, "skipped")
+
+
+def test_a_move_that_takes_longer_than_the_rto_by_itself_is_told_as_what_did_not_work() -> None:
+    """Nothing had failed: no outage missed it, and the next one will."""
+    tape = begun()
+    moved(tape, "r7", 21600.0)
+    found = report(tape, "r7")
+    assert [(x.objective, x.met) for x in found.objectives if x.objective == "RTO"] == [("RTO", False)]
+    assert said(found.failed)[0] == "the move alone took 6 h, and the RTO is 2 min"
+    assert "la manœuvre seule a pris 6 h, et le RTO est de 2 min" in Tongue("fr").say(found.failed[0]).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
