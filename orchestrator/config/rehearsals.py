@@ -249,14 +249,14 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
 
 
 def _account(c: Compiler, shape: AccountShape | None, path: Path_, what: str) -> dict[str, Json] | None:
-    """What of a cloud account is to be listed, as the shipped survey takes it."""
+    """What of a cloud account is to be listed, as the shipped survey takes it. Ansible fills in what has `{{`."""
     if shape is None:
         return None
-    if shape.endpoint is not None and not re.match(r"https?://[^/\s]+", shape.endpoint):
+    if shape.endpoint is not None and not re.match(r"https?://[^/\s]+|.*\{\{", shape.endpoint):
         said = f"{what}: survey: aws: {shape.endpoint!r} is no address of an API"
         c.faults.add(c.at(*path, "endpoint"), said, "a URL, like https://ec2.example.org")
     for index, zone in enumerate(shape.zones or ()):
-        if not re.fullmatch(r"[\w.*-]+", zone):
+        if not re.fullmatch(r"[\w.*-]+", zone) and "{{" not in zone:
             said = f"{what}: survey: aws: {zone!r} is no zone"
             c.faults.add(c.at(*path, "zones", index), said, "its name, or its id")
     found: dict[str, Json] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,9 @@ def test_a_cloud_account_is_surveyed_too(workspace: Path) -> None:
     }  # fmt: skip
     assert _rehearsal(_loaded(workspace, PLAIN[:-1] + ", survey: {aws: {}}}")).survey.extra_vars["bascule_survey_aws"]
     assert "bascule_survey_aws" not in _rehearsal(_loaded(workspace, PLAIN)).survey.extra_vars
+    of_ansible = {"endpoint": "{{ api }}", "zones": ["{{ service_zone }}"]}
+    templates = _rehearsal(_loaded(workspace, f"{PLAIN[:-1]}, survey: {{aws: {json.dumps(of_ansible)}}}}}"))
+    assert templates.survey.extra_vars["bascule_survey_aws"] == of_ansible
 
 
 def test_little_is_enough(workspace: Path) -> None:

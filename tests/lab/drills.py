@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.lab.account import ActAccount, Outage
+from orchestrator.survey import cloud_account
 from tests.lab import crash
 from tests.lab.crash import Instant
 from tests.lab.story import ERP, OPERATOR, Story
@@ -181,12 +182,15 @@ def make(
 def left(story: Story) -> list[str]:
     """What rehearsals make, where they make it: whatever of it is there now. A host without power has nothing."""
     clone = "ls -d /run/rehearsal /var/lib/postgresql/rehearsal 2>/dev/null; pgrep -a postgres | grep rehearsal || true"
-    account = f"{sys.executable} inventories/lab/cloud_account.py acme.example."
+    wanted = json.dumps({"zones": ["acme.example."]})
+    account = f"echo '{wanted}' | {sys.executable} {cloud_account.__file__}"
     works = story.lab.status().detail["hosts"]["geo-db"]["state"] == "up"
     found = story.at("geo-db", "sh", "-c", clone).stdout.splitlines() if works else []
     listed = story.at("noc", "sh", "-c", account, cwd=story.workspace)
     assert listed.returncode == 0, listed.stderr
-    return found + [x for x in listed.stdout.splitlines() if "rehearsal" in x or "erp-drill" in x or x[:6] == "volume"]
+    there = json.loads(listed.stdout)
+    named = [x for x in (*there["instances"], *there["records"]) if "rehearsal" in x or "erp-drill" in x]
+    return [*found, *named, *there["volumes"]]
 
 
 def calls_for_people(story: Story, since: int) -> list[str]:

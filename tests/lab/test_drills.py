@@ -87,8 +87,8 @@ def _made(story: Story, move: str, served_by: set[str]) -> None:
 def test_the_second_provider_is_rehearsed_from_outside(story: Story) -> None:
     """Tier 1: a name of its own leads through it, and is gone afterwards."""
     steps = _rehearsed(story, "backup-isp")
-    own = _published(steps, "survey")["bascule_survey"]["noc"]["own"]
-    assert any(line.startswith("record erp.acme.example. A 1 203.0.113.2") for line in own)
+    account = _published(steps, "survey")["bascule_survey"]["the cloud account"]
+    assert any(line.startswith("erp.acme.example. 1 A 203.0.113.2") for line in account["records"])
 
 
 def test_the_restored_backup_holds_what_its_source_held(story: Story) -> None:
