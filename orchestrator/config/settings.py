@@ -287,7 +287,10 @@ def _time_stamp(
     if shape is None or folder is None or not shape.url or not shape.certificate:
         return None
     at = ("journal", "anchor", "time_stamp")
-    if not re.match(r"https?://[^/\s]+", shape.url):
+    if re.match(r"[^/]*//[^/?#]*@", shape.url):
+        what = "journal.anchor.time_stamp: the address holds a login, which whoever reads the file would have"
+        faults.add(document.at(*at, "url"), what, "an address without one, or 'command' with a program that logs in")
+    elif not re.match(r"https?://[^/\s]+", shape.url):
         what = f"journal.anchor.time_stamp: {shape.url!r} is no address of an authority"
         faults.add(document.at(*at, "url"), what, "a URL, like https://freetsa.org/tsr")
     certificate = (workspace / Path(shape.certificate).expanduser()).resolve()

@@ -72,7 +72,7 @@ def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
         _try(failed, f"command {anchors.command[0]}", lambda: _run(anchors.command, line + "\n", anchors.timeout_s))
     if (of := anchors.time_stamp) is not None:
         run = partial(_run, said="", timeout_s=anchors.timeout_s)
-        _try(failed, f"time stamp {of.url}", lambda: stamp(line, plain(name), of, run, anchors.timeout_s))
+        _try(failed, f"time stamp {of.shown}", lambda: stamp(line, plain(name), of, run, anchors.timeout_s))
     return failed
 
 
@@ -134,6 +134,8 @@ def _try(failed: dict[str, str], what: str, act: Callable[[], object]) -> None:
         act()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        file = str(error.filename or "") if isinstance(error, OSError) else ""
+        why = f"{file}: {why}" if file and file not in what else why
         failed[what] = " ".join(why.split())[:TOLD_CHARACTERS]
 
 

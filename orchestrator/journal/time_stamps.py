@@ -9,14 +9,21 @@ Of each head two files are kept: `NAME.NUMBER.head`, its line, and `NAME.NUMBER.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import re
+import socket
+import ssl
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import aiohttp
 
 TOKEN_MAX = 1 << 20  # bytes
 _REASON = re.compile(r":error:[0-9A-F]+:[^:]+:[^:]*:([^:]+):")
@@ -33,12 +40,10 @@ class TimeStamping:
     certificate: Path
     folder: Path
 
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An authority that sends one elsewhere is not the one that was named."""
-
-    def redirect_request(self, *_given: object) -> None:
-        """None: it is an error."""
+    @property
+    def shown(self) -> str:
+        """The address as it may be told: some authorities take a key in the query."""
+        return self.url.partition("?")[0]
 
 
 def stamp(line: str, name: str, of: TimeStamping, run: Run, timeout_s: float) -> None:
@@ -51,9 +56,9 @@ def stamp(line: str, name: str, of: TimeStamping, run: Run, timeout_s: float) ->
         said, query, token = (Path(folder) / x for x in ("head", "query", "token"))
         said.write_text(f"{line}\n", encoding="utf-8")
         run(["openssl", "ts", "-query", "-data", str(said), "-sha256", "-cert", "-out", str(query)])
-        token.write_bytes(_answer(of.url, query.read_bytes(), timeout_s))
+        token.write_bytes(_answer(of, query.read_bytes(), timeout_s))
         if why := _refused(["-queryfile", str(query)], token, of, run):
-            raise ValueError(f"{of.url} gave no stamp of it: {why}")
+            raise ValueError(f"{of.shown} gave no stamp of it: {why}")
         _put(kept.with_suffix(".tsr"), token.read_bytes())
         _put(kept, said.read_bytes())
 
@@ -86,19 +91,43 @@ def _refused(over: Sequence[str], token: Path, of: TimeStamping, run: Run) -> st
     return ""
 
 
-def _answer(url: str, query: bytes, timeout_s: float) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirect)
-    asked = urllib.request.Request(url, query, {"Content-Type": "application/timestamp-query"})  # noqa: S310 -- checked
+def _answer(of: TimeStamping, query: bytes, timeout_s: float) -> bytes:
+    import aiohttp  # late: whoever only reads asks nobody
+
     try:
-        with opener.open(asked, timeout=timeout_s) as reply:
-            told: bytes = reply.read(TOKEN_MAX + 1)
-    except urllib.error.HTTPError as error:
-        raise ValueError(f"{url} answered {error.code} {error.reason}") from None
-    except urllib.error.URLError as error:
-        raise ValueError(f"{url}: {error.reason}") from None
-    if len(told) > TOKEN_MAX:
-        raise ValueError(f"{url} answered more than a time stamp")
-    return told
+        return asyncio.run(_asked(of, query, aiohttp.ClientTimeout(total=timeout_s)))
+    except TimeoutError:
+        raise ValueError(f"{of.shown} did not answer within {timeout_s:g} s") from None
+    except aiohttp.ClientConnectorError as error:
+        raise ValueError(f"{of.shown}: {_no_connection(error.os_error)}") from None
+    except aiohttp.ClientError as error:
+        raise ValueError(f"{of.shown} gave no answer of HTTP: {type(error).__name__}") from None
+
+
+def _no_connection(error: OSError) -> str:
+    """In the system's words; of names and certificates those of whoever looked."""
+    by_others = isinstance(error, (ssl.SSLError, socket.gaierror)) or error.errno not in errno.errorcode
+    said = error.strerror if by_others or error.errno is None else os.strerror(error.errno)
+    return said or type(error).__name__
+
+
+async def _asked(of: TimeStamping, query: bytes, timeout: aiohttp.ClientTimeout) -> bytes:
+    """What it answers, in this time in all. An authority that sends one elsewhere is not the one that was named."""
+    import aiohttp
+
+    about = {"Content-Type": "application/timestamp-query"}
+    async with (
+        aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
+        session.post(of.url, data=query, headers=about, allow_redirects=False) as reply,
+    ):
+        if reply.status != HTTPStatus.OK:
+            raise ValueError(f"{of.shown} answered {reply.status} {reply.reason}")
+        told = bytearray()
+        async for part in reply.content.iter_any():
+            told += part
+            if len(told) > TOKEN_MAX:
+                raise ValueError(f"{of.shown} answered more than a time stamp")
+        return bytes(told)
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +35,12 @@ ordering = no
 tsa_name = yes
 ess_cert_id_chain = no
 """
+RAW = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "drips": b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n",
+    "drips its head": b"HTTP/1.1 200 OK\r\nX-More: ",
+    "cut short": b"HTTP/1.1",
+}
 
 
 def openssl(*words: str) -> None:
@@ -80,6 +87,10 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             query = self.rfile.read(int(self.headers["Content-Length"]))
+            if made.instead in RAW:
+                self.close_connection = True
+                self.drip(RAW[made.instead])
+                return
             told = {"refuses": b"", "garbage": b"no token", "endless": b"x" * (2 << 20)}.get(made.instead)
             if told is None:
                 told = made.reply(made.queries[0] if made.instead == "replays" else query)
@@ -90,14 +101,26 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
             self.end_headers()
             self.wfile.write(told)
 
+        def drip(self, told: bytes) -> None:
+            """At once what is no HTTP; else a byte each tenth of a second, for longer than anybody waits."""
+            if not told.startswith(b"HTTP/"):
+                self.wfile.write(told)
+                return
+            with suppress(OSError):
+                self.wfile.write(told)
+                while not over.wait(0.1):
+                    self.wfile.write(b"x")
+
         def log_message(self, *_said: object) -> None:
             """Nothing."""
 
+    over = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}/tsr"
     yield made
+    over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -152,6 +175,10 @@ def test_the_same_entry_is_signed_once_and_keeps_its_first_time(anchors: Anchors
         ("garbage", "gave no stamp of it: "),
         ("endless", "answered more than a time stamp"),
         ("replays", "gave no stamp of it: "),
+        ("no HTTP", "gave no answer of HTTP"),
+        ("cut short", "gave no answer of HTTP"),
+        ("drips", "did not answer within 1 s"),
+        ("drips its head", "did not answer within 1 s"),
     ],
 )
 def test_an_answer_that_is_no_stamp_of_it_keeps_nothing_and_is_told(
@@ -160,7 +187,7 @@ def test_an_answer_that_is_no_stamp_of_it_keeps_nothing_and_is_told(
     assert keep(HEAD, anchors, "one") == {}
     before = files(tmp_path)
     authority.instead = instead
-    failed = keep(NEXT, anchors, "one")
+    failed = keep(NEXT, replace(anchors, timeout_s=1.0) if instead.startswith("drips") else anchors, "one")
     assert list(failed) == [f"time stamp {authority.url}"]
     assert why in failed[f"time stamp {authority.url}"]
     assert files(tmp_path) == before
@@ -176,7 +203,8 @@ def test_nobody_there_a_folder_that_is_not_there_and_another_authority(
     gone = replace(of, url="http://127.0.0.1:9/tsr")
     assert "refused" in next(iter(keep(HEAD, Anchors(time_stamp=gone), "one").values()))
     unmounted = replace(of, folder=tmp_path / "none")
-    assert next(iter(keep(HEAD, Anchors(time_stamp=unmounted), "one").values())) == "No such file or directory"
+    told = next(iter(keep(HEAD, Anchors(time_stamp=unmounted), "one").values()))
+    assert told == f"{tmp_path}/none/one.7.tsr.new: No such file or directory"
     other = Authority(tmp_path / "other")
     failed = keep(HEAD, Anchors(time_stamp=replace(of, certificate=other.place / "ca.pem")), "one")
     assert "gave no stamp of it: certificate verify error" in next(iter(failed.values()))
@@ -210,3 +238,18 @@ def test_a_head_without_a_token_over_that_very_line_vouches_for_nothing(
     assert [str(x) for x in kept(anchors, "one", failed=failed)] == [str(HEAD)]
     assert list(failed) == [str(said)]
     assert failed[str(said)] == f"its time stamp does not hold: {why}"
+
+
+def test_what_a_query_of_its_address_holds_is_in_no_message(anchors: Anchors, authority: Authority) -> None:
+    """Some authorities take a key there."""
+    of = anchors.time_stamp
+    assert of is not None
+    authority.instead = "refuses"
+    keyed = replace(anchors, time_stamp=replace(of, url=f"{authority.url}?key=s3cret"))
+    told = keep(HEAD, keyed, "one")
+    assert told == {f"time stamp {authority.url}": f"{authority.url} answered 503 Service Unavailable"}
+
+
+def test_where_openssl_is_not_installed_it_is_named(anchors: Anchors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert list(keep(HEAD, anchors, "one").values()) == ["openssl: No such file or directory"]
