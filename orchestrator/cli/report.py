@@ -192,13 +192,16 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
 def _papers(workspace: Path, name: str, from_: str | None, to: str | None, edition: str, language: str) -> Papers:
     """The papers of an incident, of a move, or of a client's period."""
     from orchestrator.reports.papers.edition import beyond, for_client
+    from orchestrator.reports.papers.excerpt import ages_from
     from orchestrator.reports.papers.maker import made_by
     from orchestrator.reports.papers.narrowing import carried
     from orchestrator.reports.papers.printing import Papers
 
     with reading_all(workspace) as journal:
-        asked = replace(_asked(journal), ages=ages_since(workspace, 0.0))
+        asked = _asked(journal)
         subject = _subject(journal, asked, name, from_, to)
+        since = ages_from(subject, journal.state.clock.wall)
+        asked = replace(asked, ages=ages_since(workspace, since, subject.services))
         end = journal.state.last.seq if journal.state.last is not None else 0
         found = carried(subject, journal.state, lambda: journal.told_at(end), asked)
         if edition == "client":

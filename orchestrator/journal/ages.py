@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +27,8 @@ SELECT count, outside, unmeasured, least_s, most_s, first_at, last_at, median_s,
 WHERE service = ? AND check_id = ? AND measure = ? AND hour = ?"""
 _SINCE = """\
 SELECT service, check_id, measure, hour, count, outside, unmeasured, least_s, most_s, first_at, last_at, median_s,
-  p99_s, steps FROM ages WHERE hour >= ? ORDER BY 1, 2, 3, 4"""
+  p99_s, steps FROM ages WHERE hour >= ?"""
+_OF_ONE = f"{_SINCE} AND service = ?"
 _PUT = "INSERT OR REPLACE INTO ages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -56,14 +57,18 @@ def add(workspace: Path, news: Hours, wall: float, keep_s: float) -> None:
         db.execute("UPDATE ages SET steps = '' WHERE hour <= ? AND steps != ''", (hour - STEPS_KEPT_HOURS,))
 
 
-def read(workspace: Path, since_wall: float = 0.0) -> dict[Kept, Ages]:
-    """What is kept of this time on. Nothing where there is none yet, or where it cannot be read."""
+def read(workspace: Path, since_wall: float = 0.0, services: Iterable[str] | None = None) -> dict[Kept, Ages]:
+    """What is kept of this time on, in order; `services`: of these alone. Nothing where there is none yet, or where it
+    cannot be read.
+    """
     path = ages_path(workspace)
     if not path.exists():
         return {}
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as db:
-            rows = db.execute(_SINCE, (int(since_wall // HOUR_S),)).fetchall()
+            hour = int(since_wall // HOUR_S)
+            asked = [(_SINCE, (hour,))] if services is None else [(_OF_ONE, (hour, x)) for x in sorted(set(services))]
+            rows = [row for text, given in asked for row in db.execute(f"{text} ORDER BY 1, 2, 3, 4", given)]
         return {Kept(str(a), str(b), str(c), int(d)): _read(rest) for a, b, c, d, *rest in rows}
     except (sqlite3.Error, ValueError, TypeError):
         return {}

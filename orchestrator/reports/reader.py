@@ -5,7 +5,7 @@ The one rule it keeps: a reader leaves no trace. If there is no journal, it coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -209,6 +209,6 @@ def reading_drills(workspace: Path) -> Iterator[tuple[Reader[State] | Reader[Sto
         yield whole, whole.state.whole
 
 
-def ages_since(workspace: Path, since_wall: float) -> dict[Kept, Ages]:
-    """The ages of data by the hour, from this time on (seconds since 1970)."""
-    return read_ages(workspace, since_wall)
+def ages_since(workspace: Path, since_wall: float, services: Iterable[str] | None = None) -> dict[Kept, Ages]:
+    """The ages of data by the hour, from this time on (seconds since 1970); `services`: of these alone."""
+    return read_ages(workspace, since_wall, services)

@@ -54,6 +54,8 @@ async def test_ages_are_kept_by_service_check_measure_and_hour(tmp_path: Path) -
         Kept("acme/erp", LAG, "data_age_s", HOUR), Kept("acme/erp", LAG, "lag_s", HOUR),
         Kept("acme/erp", LAG, "data_age_s", HOUR + 1),
     }  # fmt: skip
+    assert read(tmp_path, services=["acme/erp", "acme/mail"]) == found
+    assert read(tmp_path, services=["bistro/erp"]) == {}
     first, second = (found[Kept("acme/erp", LAG, "data_age_s", HOUR + n)] for n in (0, 1))
     assert (first.count, first.outside, first.least_s, first.most_s) == (3, 1, 1.0, 40.0)  # the RPO is 30 s
     assert (second.count, second.unmeasured) == (1, 1)

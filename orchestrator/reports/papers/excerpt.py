@@ -224,14 +224,14 @@ def cut(
     models = {d: part_of(m, subject.services, subject.client) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
     of = subject.services if subject.kind is ReportKind.PERIOD else {s.service for s in told}
-    ages = tuple(_ages(subject, of, models.values(), asked.ages, stories.clock.wall(subject.until)))
+    ages = tuple(_ages(subject, of, models.values(), asked.ages, stories.clock.wall))
     return Slice(
         Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models, ages
     )  # fmt: skip
 
 
 def _ages(
-    subject: Subject, of: Collection[str], models: Iterable[Model], ages: Hours, until: float
+    subject: Subject, of: Collection[str], models: Iterable[Model], ages: Hours, wall: Callable[[float], float]
 ) -> Iterator[AgesOfHour]:
     """Of the checks that tell the age of data of these services: in the period, or in the week before a story's end."""
     asked = {
@@ -240,13 +240,18 @@ def _ages(
         for s in (model.services[name] for name in of if name in model.services)
         for move in (model.moves[t.move] for t in s.ladder if t.move in model.moves)
     }
-    first = subject.from_wall if subject.from_wall is not None else until - WEEK_S
+    first, until = ages_from(subject, wall), wall(subject.until)
     until = until if subject.to_wall is None else min(until, subject.to_wall)
     for kept, x in sorted(ages.items(), key=lambda y: (y[0].service, y[0].check, y[0].measure, y[0].hour)):
         if (kept.service, kept.check) in asked and x.count and first <= x.first_at and x.last_at <= until:
             yield AgesOfHour(
                 kept.service, kept.check, kept.measure, kept.hour, x.count, x.outside, x.most_s, x.first_at, x.last_at
             )
+
+
+def ages_from(subject: Subject, wall: Callable[[float], float]) -> float:
+    """From when on ages of data are told of it, in seconds since 1970."""
+    return subject.from_wall if subject.from_wall is not None else wall(subject.until) - WEEK_S
 
 
 def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
