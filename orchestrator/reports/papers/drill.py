@@ -45,23 +45,26 @@ class Frame:
 def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
     """Every drill of these records, by its id."""
     found: dict[str, Frame] = {}
+    going: dict[str, Frame] = {}  # those that are not over
     told: dict[str, tuple[Frame, int]] = {}
     standing: dict[tuple[str, str], tuple[Said, float]] = {}  # by what ends it, and what it is about; until when
     for x in records:
-        standing = {key: y for key, y in standing.items() if y[1] > x.at}
-        _stand(standing, found.values())
+        standing = {key: y for key, y in standing.items() if y[1] > x.at} if standing else standing
+        _stand(standing, going.values())
         _stands(standing, x)
-        _stand(standing, found.values())
+        _stand(standing, going.values())
         match x:
             case r.DrillBegan():
-                found[x.drill] = Frame(x)
+                found[x.drill] = going[x.drill] = Frame(x)
             case r.ControllerBegan():
-                for going in (y for y in found.values() if y.ended is None):
-                    going.controllers.append(x)
+                for one in going.values():
+                    one.controllers.append(x)
             case r.DrillTurnedBack() if x.drill in found:
                 found[x.drill].turned_back = x
+                _stand(standing, [found[x.drill]])  # what stood already stands from now on against going back
             case r.DrillEnded() if x.drill in found:
                 found[x.drill].ended = x
+                going.pop(x.drill, None)
             case r.WordAccepted() | r.WordRefused() if x.kind in OF_DRILLS and x.subject in found:
                 found[x.subject].words.append(x)
             case r.NoticeDue() if (frame := found.get(x.notice.partition("/")[0])) is not None:
@@ -70,8 +73,6 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
             case r.NoticeSettled() if x.notice in told:
                 frame, index = told[x.notice]
                 frame.notices[index] = (frame.notices[index][0], x)
-        if isinstance(x, r.DrillTurnedBack):  # what stood already stands from now on against going back
-            _stand(standing, found.values())
     return found
 
 
@@ -79,8 +80,8 @@ _Standing = dict[tuple[str, str], tuple[Said, float]]
 
 
 def _stand(standing: _Standing, going: Iterable[Frame]) -> None:
-    for one in going:
-        for (_, about), (said, _) in standing.items():
+    for (_, about), (said, _) in standing.items():
+        for one in going:
             one.stands(about, said)
 
 
