@@ -337,15 +337,14 @@ def like_before(stories: Stories, story: Story) -> tuple[Story, str] | None:
     mine = next((x for x in reversed(story.runs) if x.ended is not None and x.ended.ok), None)
     if mine is None:
         return None
-    found = None
-    for other in stories.stories.values():
+    for other in reversed(stories.stories.values()):  # mostly it is among the last ones
         if other is story or other.service != story.service or other.began_at >= story.began_at:
             continue
-        for run in other.runs:
-            before = run not in story.runs and run.started.move == mine.started.move and _alike(run, mine)
-            if before and run.ended is not None and run.ended.ok:
-                found = (other, run.started.run)
-    return found
+        for run in reversed(other.runs):
+            ended_well = run.ended is not None and run.ended.ok
+            if ended_well and run.started.move == mine.started.move and _alike(run, mine) and run not in story.runs:
+                return other, run.started.run
+    return None
 
 
 def _alike(a: RunStory, b: RunStory) -> bool:
