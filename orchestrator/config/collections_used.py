@@ -2,7 +2,7 @@
 
 The one rule it keeps: what is of a collection is called `namespace.name.…`, or the collection is named where names are
 looked for (`collections`, `dependencies`, an import), or Ansible itself leads a short name there. Where a template
-makes the name of a role, an action or a playbook, or a file is encrypted, each may be used.
+makes the name of a role, an action, a lookup or a playbook, or a file is encrypted, each may be used.
 
 A collection counts as a whole, and with it those that its own files name.
 """
@@ -54,7 +54,7 @@ def _words(files: Iterable[Said]) -> set[str]:
 
 
 def _named(words: set[str], collections: Iterable[str]) -> set[str]:
-    dotted = [word.removeprefix("ansible_collections.") for word in words if "." in word]
+    dotted = [word.removeprefix("ansible_collections.").removeprefix("with_") for word in words if "." in word]
     return {x for x in collections if _is_named(x, dotted) or not words.isdisjoint(_short_names().get(x, ()))}
 
 

@@ -38,6 +38,9 @@ _ROLE = re.compile(r"(?:\broles/|\b(?:name|role)\s*=\s*[\"']?)([\w.-]+)")
 _FROM = ("src", "path", "chdir", "dir")  # options that may name a folder by one word
 _OTHERS = re.compile(r"\b(?:hostvars|groups|vars_plugins)\b")
 _ADDS = ("add_host", "group_by")
+_LOOKS = r"(?<![\w.])(?:lookup|query|q)\((?!\s*(?:'[^']*'|\"[^\"]*\"|[\w.]+)\s*[,)])"  # by a name that is put together
+_LOOKS_BY_PARTS = re.compile(_LOOKS)
+_LOOKS_IN_TEMPLATE = re.compile(rf"\{{[{{%][^}}]*?{_LOOKS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class Said:
     than to have Ansible load them (`None`: it may name any); `loads`: those that it has Ansible load; `words`: whatever
     in it may be a name; `roles`: roles that it names, or has Ansible load. `others`: whether it asks for variables of
     other hosts; `hands_to`: hosts that it hands tasks to. `keys`: words that are keys, as names of modules are.
-    `encrypted`: as a whole, so it may name anything. `made`: whether a template makes the name of an action, a role or
-    a playbook in it.
+    `encrypted`: as a whole, so it may name anything. `made`: whether a template makes the name of an action, a role, a
+    playbook or a lookup in it.
     """
 
     meaning: str
@@ -117,9 +120,10 @@ def _said(path: Path, digest: str) -> Said:
                 return _of_yaml(root, meaning)
     others = bool(_OTHERS.search(content))
     words, roles = frozenset(words_in(content)), frozenset(_ROLE.findall(content))
-    sealed = content.startswith("$ANSIBLE_VAULT;")
+    sealed, made = content.startswith("$ANSIBLE_VAULT;"), bool(_LOOKS_IN_TEMPLATE.search(content))
     return Said(
-        digest, read=False, names=_named([content]), words=words, roles=roles, others=others, encrypted=sealed
+        digest, read=False, names=_named([content]), words=words, roles=roles, others=others, encrypted=sealed,
+        made=made,
     )  # fmt: skip
 
 
@@ -149,7 +153,8 @@ def _of_yaml(root: yaml.Node | None, meaning: str) -> Said:
     words = frozenset(word for value in texts(root) for word in words_in(value))
     roles = frozenset(role for value in texts(root) for role in _ROLE.findall(value)).union(_roles_in(root))
     called = frozenset(word for mapping in mappings(root) for key, _ in mapping.value for word in words_in(text(key)))
-    made = any("{{" in role for role in roles) or any(
+    made = any("{{" in role for role in roles) or any(_LOOKS_BY_PARTS.search(value) for value in texts(root))
+    made = made or any(
         "{{" in value
         for mapping in mappings(root)
         for key, node in mapping.value

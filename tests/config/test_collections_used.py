@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.collections_used import used
+from orchestrator.config.said import said
 from orchestrator.core.model import Model
 from tests.config.test_resting_on import model_of, void, write
 
@@ -157,3 +159,40 @@ def test_what_a_collection_itself_names_at_run_time_may_be_any(workspace: Path, 
         for path, was in zip((role, rest), were, strict=True):
             write(path, was)
     assert {move.partition("/")[2] for _, move in found} == {"module", "role", "keyword", "made"}
+
+
+TASKS = {
+    "a group of defaults": "  module_defaults: {group/acme.web.all: {x: 1}}",
+    "a role by words": "  tasks: [{import_role: name=acme.web.site tasks_from=x}]",
+    "a test": "  tasks: [{debug: {msg: x}, when: x is acme.web.odd}]",
+    "a lookup": "  tasks: [{debug: {msg: \"{{ q('acme.web.rows', 1) }}\"}}]",
+    "a loop by a lookup": "  tasks: [{debug: {msg: x}, with_acme.web.rows: [1]}]",
+    "a filter by its name": "  tasks: [{debug: {msg: \"{{ [1] | map('acme.web.shout') | list }}\"}}]",
+    "an old action": "  tasks: [{local_action: acme.web.deploy x=1}]",
+    "a connection": "  connection: acme.web.tunnel",
+    "a strategy": "  strategy: acme.web.calm",
+    "a way to become": "  vars: {ansible_become_method: acme.web.door}",
+    "a name put together": "  tasks: [{debug: {msg: \"{{ lookup(['acme', 'web', 'rows'] | join('.')) }}\"}}]",
+    "a name put together in a condition": "  tasks: [{debug: {msg: x}, when: lookup('acme.' ~ y) == 1}]",
+    "a lookup named elsewhere": "  tasks: [{debug: {msg: '{{ lookup(which) }}'}}]\n  vars: {which: acme.web.rows}",
+}
+
+
+@pytest.mark.parametrize("how", TASKS)
+def test_each_way_to_use_a_collection_is_seen(tmp_path: Path, how: str) -> None:
+    play = write(tmp_path / "play.yml", f"- hosts: all\n{TASKS[how]}\n")
+    module = write(tmp_path / AT / "acme/web/plugins/modules/deploy.py", "X = 1\n")
+    assert used([said(play)], [], {"acme.web": [module]}) == {"acme.web"}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "{debug: {msg: 'web.site is up'}}", "{debug: {msg: \"{{ lookup('file', path ~ '/x') }}\"}}",
+        "{debug: {msg: '{{ query(which, 1) }}'}}", "{debug: {msg: 'faq(1 + 2)'}}",
+    ],
+)  # fmt: skip
+def test_what_names_none_uses_none(tmp_path: Path, task: str) -> None:
+    play = write(tmp_path / "play.yml", f"- hosts: all\n  tasks: [{task}]\n")
+    module = write(tmp_path / AT / "acme/net/plugins/modules/deploy.py", "def q(x):\n    return q(x + 1)\n")
+    assert used([said(play)], [], {"acme.net": [module]}) == set()
