@@ -77,7 +77,8 @@ def answer(call: Call) -> Raw:
         return Refusal(f"AWS: {error}")
     except boto.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        message = str(error.response.get("Error", {}).get("Message", ""))
+        # the first line: what was signed may follow, with the session's token
+        message = str(error.response.get("Error", {}).get("Message", "")).partition("\n")[0]
         if any(word in code for word in (*_OURS, *_OURS_TOO)):
             return NotAsked(f"AWS refuses us: {code}: {message}")
         return Refusal(f"AWS: {code}: {message}")

@@ -45,7 +45,8 @@ def listed(wanted: dict[str, Any]) -> dict[str, list[str]]:
             found["records"] = _bounded("records", lines)
         return found
     except (boto.BotoCoreError, boto.ClientError) as error:
-        raise Unlisted(f"AWS could not be asked: {error}") from None
+        why = str(error).partition("\n")[0]  # what was signed may follow, with the session's token
+        raise Unlisted(f"AWS could not be asked: {why}") from None
 
 
 def _bounded(what: str, lines: Iterator[str]) -> list[str]:

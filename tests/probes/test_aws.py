@@ -10,6 +10,7 @@ import pytest
 from orchestrator.core.events import Answer
 from orchestrator.probes.aws import KIND, AwsOptions, Newest
 from tests.ports import free_port
+from tests.probes.aws_refusing import refusing_signatures
 from tests.probes.conftest import Ask
 
 pytestmark = pytest.mark.usefixtures("credentials")
@@ -130,6 +131,14 @@ async def test_the_api_refuses_or_is_silent(ask: Ask, deaf: int) -> None:
     assert refused.answer is Answer.BAD, refused.detail
     silent = await ask("aws", what="instance", id="i-1", endpoint=f"http://127.0.0.1:{deaf}", timeout_s=1.0)
     assert silent.answer is Answer.SILENT, silent.detail
+
+
+async def test_what_was_signed_is_in_no_answer(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t0ken-of-the-session")
+    with refusing_signatures() as api:
+        seen = await ask("aws", what="instance", id="i-1", endpoint=api)
+    assert (seen.answer, "SignatureDoesNotMatch" in seen.detail) == (Answer.NONE, True), seen.detail
+    assert "t0ken" not in seen.detail
 
 
 async def test_without_credentials_nobody_is_asked(ask: Ask) -> None:

@@ -19,6 +19,7 @@ from orchestrator.core.runs.rehearsing import _differences
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.system import find
 from orchestrator.survey import cloud_account
+from tests.probes.aws_refusing import refusing_signatures
 from tests.probes.conftest import cloud, credentials
 from tests.runner.stage import Stage
 
@@ -172,6 +173,16 @@ def test_what_cannot_be_listed_is_said_and_is_no_empty_list(account: dict[str, A
         cloud_account.listed({**account["wanted"], "zones": ["elsewhere.example"]})
     with pytest.raises(cloud_account.Unlisted, match=r"AWS could not be asked: .*nobody"):
         cloud_account.listed({**account["wanted"], "profile": "nobody"})
+
+
+def test_what_was_signed_is_in_no_message(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some services answer a wrong signature with all that they think should have been signed."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t0ken-of-the-session")
+    with refusing_signatures() as api:
+        with pytest.raises(cloud_account.Unlisted) as told:
+            cloud_account.listed({"endpoint": api, "region": "eu-central-1"})
+        assert "SignatureDoesNotMatch" in str(told.value)
+        assert "t0ken" not in str(told.value)
 
 
 async def test_as_a_step_it_is_published_beside_the_hosts(tmp_path: Path, account: dict[str, Any]) -> None:
