@@ -33,6 +33,7 @@ SENTENCES = (
     "what was rehearsed alone: a rehearsal is not the move",
     "the move was not verified",
     "the move alone: no detection is in it, for nothing had failed",
+    "it is a way back: the RTO says nothing of it",
     "not recovered yet",
     "first bad answer to the good answer that ended it",
     "first bad answer to the good answer that ended it, of {n} outages ({each}); it worked for {worked} in between",

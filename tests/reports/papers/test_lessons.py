@@ -10,11 +10,13 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.composition import compose
+from orchestrator.reports.papers.excerpt import cut, subject_of
 from orchestrator.reports.papers.printing import Papers
-from orchestrator.reports.papers.shape import Done, Report, Said
+from orchestrator.reports.papers.shape import Done, Report, ReportKind, Said
 from orchestrator.reports.papers.tongue import Tongue
-from tests.reports.papers.told import once_more, sliced
-from tests.reports.sample import K, Tape, asked_act, first_act, second_act
+from tests.reports.papers.drills import drilled_model
+from tests.reports.papers.told import asked, linked, once_more, sliced, stories_of
+from tests.reports.sample import FAILOVER, K, Tape, asked_act, first_act, second_act
 from tests.reports.test_evidence import in_vain
 from tests.reports.test_feasibility import moved
 
@@ -248,3 +250,21 @@ def test_a_move_that_takes_longer_than_the_rto_by_itself_is_told_as_what_did_not
     assert "la manœuvre seule a pris 6 h, et le RTO est de 2 min" in Tongue("fr").say(found.failed[0]).replace(
         "\N{NO-BREAK SPACE}", " "
     )
+
+
+def test_the_rto_says_nothing_of_a_way_back() -> None:
+    """It may take an hour: the service works meanwhile, where it is."""
+    tape = begun()
+    steps = FAILOVER
+    tape.run("r7", "home", steps, from_place="acme/geo", to_place="acme/hq", origin=r.Origin.MANUAL, who="Ann")
+    for step, _ in steps:
+        tape.step("r7", step, 3600.0)
+    tape.write(r.RunEnded(tape.now, "r7", True, Reason.VERIFIED, "good"))
+    stories = stories_of(tape.after(30.0), drilled_model())
+    subject = subject_of([stories.stories["r7"]], stories, tape.now, ReportKind.PLANNED_MOVE, "r7")
+    found = compose(cut(subject, stories, lambda: linked(tape), asked(tape)))
+    (line,) = (x for x in found.objectives if x.objective == "RTO")
+    assert (line.met, line.actual.seconds) == (None, None)
+    assert line.actual.source == "it is a way back: the RTO says nothing of it"
+    assert found.failed == ()
+    assert "objectives" not in found.empty
