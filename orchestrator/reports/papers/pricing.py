@@ -1,8 +1,8 @@
 """What the time without service cost: of an outage as it was measured, of a planned move or drill as a bound.
 
 The one rule it keeps: an amount is of a time that records show. Where nothing had failed, no outage is measured: the
-service was away for no longer than from when a step first acted until a good answer showed the move to do what it
-promises. Of a run without such an answer nothing is known.
+service was away for no longer than from the first step that may stop it until a good answer showed the move to do what
+it promises: what a move prepares beside it stops nothing. Of a run without such an answer nothing is known.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _price(service: Service | None, times: Sequence[float], *, at_most: bool) ->
 
 
 def _of_moves(service: Service | None, acted: Sequence[tuple[RunStory, float]]) -> tuple[Price | None, Said]:
-    """Of runs in which nothing had failed, each with when it first acted."""
+    """Of runs in which nothing had failed, each with when the service may have stopped."""
     for run, _ in acted:
         if claims.verified_at(run) is None:
             text = "not known: {run} was not verified, and nobody measured for how long the service was away"
@@ -62,9 +62,9 @@ def _of_moves(service: Service | None, acted: Sequence[tuple[RunStory, float]]) 
     made = _price(service, list(_away(acted)), at_most=True)
     if made is None:
         return None, _no_cost()
-    text = "nobody measured it: no longer than from when {runs} first acted until it was verified"
+    text = "nobody measured it: no longer than from when {runs} may have stopped it until it was verified"
     if len(acted) > 1:
-        text = "nobody measured it: no longer than from when {runs} first acted until each was verified"
+        text = "nobody measured it: no longer than from when {runs} may have stopped it until each was verified"
     return made, Said(text, {"runs": ", ".join(run.started.run for run, _ in acted)})
 
 
@@ -76,8 +76,8 @@ def _away(acted: Sequence[tuple[RunStory, float]]) -> Iterator[float]:
 
 
 def _acted_at(run: RunStory) -> float | None:
-    """When a step of it first did anything to what serves; None: none did, as in a rehearsal."""
+    """When a step of it began that may stop what serves; None: none did, as in a rehearsal."""
     if claims.rehearsed(run):
         return None
-    steps = (s for s in run.steps.values() if s.begun and s.traits.reach > Reach.QUIET and not s.planned.simulated)
+    steps = (s for s in run.steps.values() if s.begun and s.traits.reach is Reach.COMMITTED and not s.planned.simulated)
     return min((s.began_at for s in steps if s.began_at is not None), default=None)

@@ -43,7 +43,7 @@ def test_a_full_scale_drill_cost_at_most_its_own_two_moves_and_not_its_stay() ->
     verified: dict[str, float] = {}
     for at, records in world.entries:
         for x in records:
-            if isinstance(x, r.StepBegan) and x.step != "preflight":
+            if isinstance(x, r.StepBegan) and x.step not in ("preflight", "prepare"):
                 acted.setdefault(x.run, at)
             if isinstance(x, r.StepFinished) and x.step == "verify":
                 verified[x.run] = at
@@ -56,7 +56,9 @@ def test_a_full_scale_drill_cost_at_most_its_own_two_moves_and_not_its_stay() ->
     stay_s = acted["r2"] - verified["r1"]
     assert stay_s > 9.0
     assert price.down_s < verified["r2"] - acted["r1"] - stay_s + 0.01
-    assert said(found) == "nobody measured it: no longer than from when r1, r2 first acted until each was verified"
+    assert (
+        said(found) == "nobody measured it: no longer than from when r1, r2 may have stopped it until each was verified"
+    )
 
 
 def test_what_was_rehearsed_costs_nothing_and_without_a_cost_nothing_is_known() -> None:
@@ -103,6 +105,19 @@ def test_a_planned_move_has_a_price_too_and_none_where_it_was_not_verified() -> 
     assert (none.cost, said(none)) == (
         None, "not known: r7 was not verified, and nobody measured for how long the service was away",
     )  # fmt: skip
+
+
+def test_what_a_move_prepares_beside_the_service_costs_nothing() -> None:
+    """An hour's rebuild of the other place, while the service works where it is."""
+    tape = Tape().begin().after(20.0)
+    steps = (FAILOVER[0], ("prepare", K.PREPARE), *FAILOVER[1:])
+    tape.run("r7", "geo-site", steps, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
+    for step, kind in steps:
+        tape.step("r7", step, 3600.0 if kind is K.PREPARE else 30.0)
+    tape.write(r.RunEnded(tape.now, "r7", True, Reason.VERIFIED, "because"))
+    price = compose(sliced(tape, "r7")).cost
+    assert price is not None
+    assert price.down_s == pytest.approx(30.0 * (len(FAILOVER) - 1))
 
 
 def test_a_move_that_was_rejected_before_it_acted_has_no_cost() -> None:
