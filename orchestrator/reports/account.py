@@ -57,7 +57,7 @@ def account(
     """
     zero = story.began_at
     service = story.of
-    rto_s = service.rto_s if service else _rto_from(story)
+    rto_s = None if claims.leads_back(story) else service.rto_s if service else _rto_from(story)
     parts = segments(story, now)
     moved = claims.moved(story)
     outages = tuple(_outages(story, zero, now))

@@ -315,6 +315,15 @@ def failed(run: RunStory) -> bool:
     )
 
 
+def leads_back(story: Story) -> bool:
+    """Whether it is a way back alone, after no outage: nobody waits for the service, and no RTO says anything of it."""
+    service = story.of
+    if story.episodes or service is None or not story.runs:
+        return False
+    move = story.runs[0].started.move
+    return move in service.failback and all(tier.move != move for tier in service.ladder)
+
+
 def rehearsed(run: RunStory) -> bool:
     """Whether it is a rehearsal, which makes nothing of the move itself."""
     return any(s.traits.rehearses for s in run.steps.values())

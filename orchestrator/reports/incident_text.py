@@ -159,10 +159,10 @@ def _phases(a: Account) -> Iterable[Line]:
     yield line()
     yield line(Part("  phases", "bold"))
     size = max(len(p.phase) for p in a.phases)
-    for p in a.phases:
-        share = p.share or 0.0
-        yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     total = sum(p.seconds for p in a.phases)
+    for p in a.phases:
+        share = p.share if p.share is not None else p.seconds / total if total else 0.0  # without an RTO: of them all
+        yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     together = bounded(total, a.down_at_most, SIGN)
     yield line(f"    {'together':<{size}}  {together:>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
 

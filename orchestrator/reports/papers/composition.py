@@ -218,21 +218,17 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
         yield ObjectiveLine(a.service, "RTO", a.rto_s, a.rta, a.rto_met)
     elif a.rto_s is not None and leads:
         figure = _move_alone(story.runs[0])
-        if service is not None and _leads_home(service, story.runs[0].started.move):
-            figure = Figure(None, Known.UNKNOWN, "it is a way back: the RTO says nothing of it")
         missed = figure.seconds is not None and figure.seconds > a.rto_s and not figure.at_most
         yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if missed else None)
+    elif service is not None and leads:
+        none = Figure(None, Known.UNKNOWN, "it is a way back: the RTO says nothing of it")
+        yield ObjectiveLine(a.service, "RTO", service.rto_s, none, None)
     if a.rpo_s is not None or a.rpa.seconds is not None:
         of = "" if leads or a.outages else f"{a.id}: "  # of a way back, beside the same objective of the way there
         yield ObjectiveLine(a.service, "RPO", a.rpo_s, replace(a.rpa, source=f"{of}{a.rpa.source}"), a.rpo_met)
     if service is not None and service.mtd_s is not None and a.outages:
         kept = met(story, a.rta, service.mtd_s, a.outages, a.perhaps_s)
         yield ObjectiveLine(a.service, "MTD", service.mtd_s, a.rta, kept)
-
-
-def _leads_home(service: Service, move: str) -> bool:
-    """Whether it is a way back alone, and none of the tiers: nobody waits for the service meanwhile."""
-    return move in service.failback and all(tier.move != move for tier in service.ladder)
 
 
 def _move_alone(run: RunStory) -> Figure:

@@ -173,7 +173,9 @@ class _Page:
         rows.append(
             (t.text("together"), t.bounded(total, a.down_at_most), t.share(total / a.rto_s if a.rto_s else None))
         )
-        yield Cells((self._text("phase"), self._number("took"), self._number("of the RTO")), tuple(rows))
+        columns = (self._text("phase"), self._number("took"), self._number("of the RTO"))
+        width = len(columns) if a.rto_s else len(columns) - 1
+        yield Cells(columns[:width], tuple(row[:width] for row in rows))
 
     def _findings(self, found: Sequence[FindingLine], nobody: str) -> Iterator[Block]:
         t = self._tongue
@@ -214,7 +216,12 @@ class _Page:
             self._text("run"), self._text("step"), self._text("how"), self._number("took"), self._number("of the RTO"),
             self._text("ended"), self._text("why"),
         )  # fmt: skip
-        yield Cells(columns, tuple(rows), (t.text("done"),), (t.text("failed"),))
+        of_none = all(s.share is None for s in x.steps)  # of a way back the RTO says nothing
+        shown = [n for n in range(len(columns)) if not of_none or columns[n].title != t.text("of the RTO")]
+        yield Cells(
+            tuple(columns[n] for n in shown), tuple(tuple(row[n] for n in shown) for row in rows),
+            (t.text("done"),), (t.text("failed"),),
+        )  # fmt: skip
 
     def _then(self, then: Then | None, said: Said) -> Iterator[Block]:
         t = self._tongue

@@ -262,7 +262,9 @@ def test_the_rto_says_nothing_of_a_way_back() -> None:
     tape.write(r.RunEnded(tape.now, "r7", True, Reason.VERIFIED, "good"))
     stories = stories_of(tape.after(30.0), drilled_model())
     subject = subject_of([stories.stories["r7"]], stories, tape.now, ReportKind.PLANNED_MOVE, "r7")
-    found = compose(cut(subject, stories, lambda: linked(tape), asked(tape)))
+    whole = cut(subject, stories, lambda: linked(tape), asked(tape))
+    assert "of the RTO" not in Papers(whole, "bascule 1").markdown()
+    found = compose(whole)
     (line,) = (x for x in found.objectives if x.objective == "RTO")
     assert (line.met, line.actual.seconds) == (None, None)
     assert line.actual.source == "it is a way back: the RTO says nothing of it"
